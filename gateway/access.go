@@ -1,5 +1,7 @@
 package gateway
 
+import "slices"
+
 // A Role is what a key's holder is to the system. Default is deny.
 type Role string
 
@@ -41,6 +43,9 @@ type Caller struct {
 	Contract []ContractID // contracts that an agency's key may send
 	Purposes []Purpose    // for which a researcher's key may ask
 }
+
+// MaySend reports whether the caller's key may send batches under a contract.
+func (c Caller) MaySend(id ContractID) bool { return slices.Contains(c.Contract, id) }
 
 // A Grant is what policy decided about one action.
 type Grant struct {

@@ -1,15 +1,19 @@
 package gateway
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Definition says what a release counts, before any data is looked at. It is
 // read from configs/cubes and pinned in the release.
 type Definition struct {
-	Lineage    string      // id of the dataset whose releases share permanent noise
-	From, To   Quarter     // the release window, inclusive
-	V          float64     // variance of the noise of one published count
-	Dimensions []Dimension // every dimension that a cube uses
-	Cubes      []Cube
+	Lineage    string      `json:"lineage"`    // id of the dataset whose releases share permanent noise
+	From       Quarter     `json:"from"`       // first quarter of the release window
+	To         Quarter     `json:"to"`         // last quarter of the window, inclusive
+	V          float64     `json:"v"`          // variance of the noise of one published count
+	Dimensions []Dimension `json:"dimensions"` // every dimension that a cube uses
+	Cubes      []Cube      `json:"cubes"`
 }
 
 // Dimension returns the dimension with a name, or nil.
@@ -32,27 +36,52 @@ func (d *Definition) Cube(id string) *Cube {
 	return nil
 }
 
+// Window returns the definition over another window: a copy whose quarter
+// dimensions hold the quarters of the new window. It reports Invalid for a window
+// that ends before it starts or has more than 40 quarters.
+func (d *Definition) Window(from, to Quarter) (*Definition, error) {
+	if from == 0 || to < from || to-from >= 40 {
+		return nil, Errorf(Invalid, "a release window runs from a quarter to the same or a later one, 40 at most: from=2023Q1 to=2025Q4")
+	}
+	w := *d
+	w.From, w.To = from, to
+	w.Dimensions = slices.Clone(d.Dimensions)
+	for i := range w.Dimensions {
+		if w.Dimensions[i].Source.Kind != EventQuarter {
+			continue
+		}
+		w.Dimensions[i].Nodes = nil
+		for q := from; q <= to; q++ {
+			title := q.String()
+			w.Dimensions[i].Nodes = append(w.Dimensions[i].Nodes, Node{
+				Code: title, Title: Text{KK: title, RU: title, EN: title}, Number: uint16(q),
+			})
+		}
+	}
+	return &w, nil
+}
+
 // A Dimension is a registered tree of codes (disclosure.md 2.1). Cubes share
 // dimensions: the same name denotes the same children everywhere, so a grouping
 // set that occurs in two cubes has one value.
 type Dimension struct {
-	Name      string
-	Title     Text
-	Kind      DimensionKind
-	Levels    []string // names of the levels under the root, coarse to fine
-	Nodes     []Node   // all nodes but the root, parents before children
-	Sensitive bool     // the share rule applies
-	Omitted   string   // code of the one leaf that is never published, or ""
-	Source    Source   // how the warehouse finds the leaf of a child or an event
+	Name      string        `json:"name"`
+	Title     Text          `json:"title"`
+	Kind      DimensionKind `json:"kind"`
+	Levels    []string      `json:"levels"`              // names of the levels under the root, coarse to fine
+	Nodes     []Node        `json:"nodes"`               // all nodes but the root, parents before children
+	Sensitive bool          `json:"sensitive,omitempty"` // the share rule applies
+	Omitted   string        `json:"omitted,omitempty"`   // code of the one leaf that is never published, or ""
+	Source    Source        `json:"source"`              // how the warehouse finds the leaf of a child or an event
 }
 
 // Node is one code of a dimension. Its code holds neither "|" nor "=".
 type Node struct {
-	Code   string
-	Title  Text
-	Parent string // code of the parent; "" is the root
-	Level  int    // index into Levels
-	Number uint16 // of a leaf: its number in the source's code list, quarter index or own order
+	Code   string `json:"code"`
+	Title  Text   `json:"title"`
+	Parent string `json:"parent,omitempty"` // code of the parent; "" is the root
+	Level  int    `json:"level"`            // index into Levels
+	Number uint16 `json:"number"`           // of a leaf: its number in the source's code list, quarter index or own order
 }
 
 // Leaf reports whether the node is of the finest level.
@@ -91,14 +120,14 @@ const (
 // A Source says how the leaf of a dimension is derived (domain.md 3.1). The
 // warehouse knows the kinds; their parameters come from the cube file.
 type Source struct {
-	Kind SourceKind
+	Kind SourceKind `json:"kind"`
 	// Column is the stored column, for EventColumn, ChildMost and ChildFirst.
-	Column string
+	Column string `json:"column,omitempty"`
 	// Reached: the child's first event in Start, and an event in one of Targets
 	// (sector → date columns) from 0 to Days days after it.
-	Start   ContractID
-	Targets map[ContractID][]string
-	Days    int
+	Start   ContractID              `json:"start,omitempty"`
+	Targets map[ContractID][]string `json:"targets,omitempty"`
+	Days    int                     `json:"days,omitempty"`
 }
 
 // SourceKind names a derivation.
@@ -126,13 +155,13 @@ const (
 
 // A Cube is a set of dimensions that may be crossed, at one grain.
 type Cube struct {
-	ID         string
-	Title      Text
-	Grain      Grain
-	Dimensions []string   // names
-	Cap        int        // most non-root dimensions of a cell, 1 to 4
-	Apart      [][]string // groups of dimensions of which a cell names at most one
-	Measures   []Measure
+	ID         string     `json:"id"`
+	Title      Text       `json:"title"`
+	Grain      Grain      `json:"grain"`
+	Dimensions []string   `json:"dimensions"`      // names
+	Cap        int        `json:"cap"`             // most non-root dimensions of a cell, 1 to 4
+	Apart      [][]string `json:"apart,omitempty"` // groups of dimensions of which a cell names at most one
+	Measures   []Measure  `json:"measures"`
 }
 
 // Grain is what a cube counts over.
@@ -183,12 +212,12 @@ type Release struct {
 // ReleaseRules are the disclosure parameters of a release, decided by policy
 // within the floors, pinned in the release and equal for all purposes.
 type ReleaseRules struct {
-	Threshold    []float64 // probability of T = ThresholdFrom + i, for rules 1 and 4
-	ThresholdMin int       // k, the lowest threshold of the law: 10 or more
-	Share        float64   // rule 5: 0.95
-	ShareBelow   int       // rule 5: applies to parents smaller than this: 200
-	RecordCap    int       // most records of one child that count: 20
-	Revision     Revision  // of the policy set that decided
+	Threshold    []float64 `json:"threshold"`     // probability of T = ThresholdFrom + i, for rules 1 and 4
+	ThresholdMin int       `json:"threshold_min"` // k, the lowest threshold of the law: 10 or more
+	Share        float64   `json:"share"`         // rule 5: 0.95
+	ShareBelow   int       `json:"share_below"`   // rule 5: applies to parents smaller than this: 200
+	RecordCap    int       `json:"record_cap"`    // most records of one child that count: 20
+	Revision     Revision  `json:"policy"`        // of the policy set that decided
 }
 
 // A Question asks for the cells below a filter, grouped by levels of dimensions.
@@ -223,6 +252,7 @@ type Cell struct {
 type Table struct {
 	Release    ReleaseID         `json:"release"`
 	Cube       string            `json:"cube"`
+	Label      string            `json:"question"` // the question in canonical form
 	Measure    Measure           `json:"measure"`
 	Dimensions []string          `json:"dimensions"` // grouped, by name: the order of Cell.Nodes
 	Filter     map[string]string `json:"filter,omitempty"`
@@ -242,7 +272,7 @@ type Table struct {
 // rows.
 type Coverage struct {
 	// Full maps sector and region code to the quarters that are complete.
-	Full map[ContractID]map[string][]Quarter
+	Full map[ContractID]map[string][]Quarter `json:"full"`
 }
 
 // Horizon returns the last quarter up to which, from the first of the window on,
