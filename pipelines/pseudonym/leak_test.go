@@ -71,9 +71,10 @@ func secretForms(t *testing.T, k *Keyring) []string {
 			outer[i] ^= 0x5c
 		}
 		for _, b := range [][]byte{key, inner, outer} {
+			decimal := fmt.Sprintf("%d", b) // [0 1 2]
 			forms = append(forms, string(b), hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)),
-				base64.RawStdEncoding.EncodeToString(b)[:10], strings.Trim(fmt.Sprint(b), "[]"),
-				strings.ReplaceAll(strings.Trim(fmt.Sprint(b), "[]"), " ", ","), strings.Trim(fmt.Sprintf("%#v", b), "[]byte{}"))
+				base64.RawStdEncoding.EncodeToString(b)[:10], strings.Trim(decimal, "[]"),
+				strings.ReplaceAll(strings.Trim(decimal, "[]"), " ", ","), strings.Trim(fmt.Sprintf("%#v", b), "[]byte{}"))
 		}
 	}
 	return forms

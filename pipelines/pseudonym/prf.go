@@ -43,7 +43,7 @@ func prf(key []byte) gateway.PRF {
 	}
 	states := sync.Pool{New: func() any { return &state{mac: keyed(key)} }}
 	return func(label string, parts ...[]byte) uint64 {
-		s := states.Get().(*state) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+		s := states.Get().(*state)
 		defer states.Put(s)
 		s.message = append(s.message[:0], label...)
 		for _, part := range parts {

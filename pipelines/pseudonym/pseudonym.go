@@ -29,6 +29,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 )
 
 // ChildDomain is the pseudonymisation domain of children's identifiers.
@@ -89,8 +90,7 @@ func (k *Keyring) Epoch() int { return k.epoch }
 // (trust.md 5.1). It does not depend on the keys of noise, digests and
 // checkpoints: see [Keyring.CheckValues].
 func (k *Keyring) KCV() string {
-	message := enc(nil, "kcv", k.domain)
-	message = binary.BigEndian.AppendUint64(message, uint64(k.epoch))
+	message := enc(nil, "kcv", k.domain, strconv.Itoa(k.epoch))
 	for _, s := range pidSlots {
 		message = enc(message, string(s), k.checkValue(s))
 	}

@@ -13,33 +13,33 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
-func vectorKeyring(t testing.TB) *Keyring {
-	t.Helper()
+func vectorKeyring(tb testing.TB) *Keyring {
+	tb.Helper()
 	opened, err := os.ReadFile("testdata/keyring.json")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	k, err := Parse(opened)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return k
 }
 
-func hasher(t testing.TB, k *Keyring, agency gateway.AgencyID) *Hasher {
-	t.Helper()
+func hasher(tb testing.TB, k *Keyring, agency gateway.AgencyID) *Hasher {
+	tb.Helper()
 	h, err := k.NewHasher(ChildDomain, agency)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return h
 }
 
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
+func unhex(tb testing.TB, text string) []byte {
+	tb.Helper()
 	b, err := hex.DecodeString(text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
