@@ -1,0 +1,32 @@
+# METADATA
+# title: What a data protection officer may do
+# description: |
+#   The officer reads everything that is decided and why, approves a release from its
+#   risk report, and can close it. The officer neither sends nor asks.
+package access.officer
+
+# METADATA
+# description: |
+#   The officer approves a release that is built.
+allow contains rego.metadata.rule().description if {
+	input.role == "officer"
+	input.action == "release.approve"
+	input.release.state == "built"
+}
+
+# METADATA
+# description: |
+#   The officer closes a release that is not closed yet.
+allow contains rego.metadata.rule().description if {
+	input.role == "officer"
+	input.action == "release.withdraw"
+	input.release.state in data.parameters.access.closable
+}
+
+# METADATA
+# description: |
+#   The officer reads contracts, policies, releases, batches and the audit log.
+allow contains rego.metadata.rule().description if {
+	input.role == "officer"
+	input.action in {"contract.read", "policy.read", "release.read", "batch.read", "audit.read"}
+}

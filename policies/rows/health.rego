@@ -1,0 +1,13 @@
+# METADATA
+# title: Rows of health
+# description: |
+#   Rows that health facilities may not store through the gateway. Each rule refuses the row under a code
+#   that the agency reads in its receipt.
+package rows.health
+
+import data.rows.common
+
+# METADATA
+# description: |
+#   Consent was the basis for sending the row, and it was withheld.
+refuse contains "CONSENT_WITHHELD" if common.consent_withheld
