@@ -1,0 +1,216 @@
+package configs
+
+import (
+	"io/fs"
+	"math"
+	"slices"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// minV is the least variance of a published count: no table of feasible noise
+// exists below it (disclosure.md 2.3).
+const minV = 50
+
+// maxQuarters bounds the release window, and with it the nodes of a quarter.
+const maxQuarters = 40
+
+type cubeFile struct {
+	Lineage string `yaml:"lineage"`
+	Window  struct {
+		From string `yaml:"from"`
+		To   string `yaml:"to"`
+	} `yaml:"window"`
+	V          float64         `yaml:"v"`
+	Dimensions []dimensionFile `yaml:"dimensions"`
+	Cubes      []struct {
+		ID         string            `yaml:"id"`
+		Title      gateway.Text      `yaml:"title"`
+		Grain      gateway.Grain     `yaml:"grain"`
+		Dimensions []string          `yaml:"dimensions"`
+		Cap        int               `yaml:"cap"`
+		Apart      [][]string        `yaml:"apart"`
+		Measures   []gateway.Measure `yaml:"measures"`
+	} `yaml:"cubes"`
+}
+
+type dimensionFile struct {
+	Name      string                `yaml:"name"`
+	Title     gateway.Text          `yaml:"title"`
+	Kind      gateway.DimensionKind `yaml:"kind"`
+	Levels    []string              `yaml:"levels"`
+	Source    sourceFile            `yaml:"source"`
+	Codes     []string              `yaml:"codes"`
+	Nodes     []nodeFile            `yaml:"nodes"`
+	Groups    []nodeFile            `yaml:"groups"`
+	Sensitive bool                  `yaml:"sensitive"`
+	Omitted   string                `yaml:"omitted"`
+}
+
+type sourceFile struct {
+	Kind    gateway.SourceKind              `yaml:"kind"`
+	Column  string                          `yaml:"column"`
+	Start   gateway.ContractID              `yaml:"start"`
+	Targets map[gateway.ContractID][]string `yaml:"targets"`
+	Days    int                             `yaml:"days"`
+}
+
+type nodeFile struct {
+	Code    string       `yaml:"code"`
+	Title   gateway.Text `yaml:"title"`
+	Members []string     `yaml:"members"`
+}
+
+// Definition returns an embedded release definition by name: "demo".
+func Definition(name string) (*gateway.Definition, error) {
+	contracts, err := Contracts()
+	if err != nil {
+		return nil, err
+	}
+	return LoadDefinition(embedded, name, contracts)
+}
+
+// LoadDefinition reads cubes/name.yaml of a folder and holds it against the
+// contracts whose records the release will count. Nodes are numbered as the
+// warehouse finds them: by the code list of the column, by the order of the
+// contracts from 1, by [gateway.Quarter], by their own order from 1.
+func LoadDefinition(fsys fs.FS, name string, contracts []*gateway.Contract) (*gateway.Definition, error) {
+	if !namePattern.MatchString(name) {
+		return nil, gateway.Errorf(gateway.NotFound, "there is no release definition of that name")
+	}
+	if _, err := fs.Stat(fsys, "cubes/"+name+".yaml"); err != nil {
+		return nil, gateway.Errorf(gateway.NotFound, "there is no release definition %s", name)
+	}
+	r := &cubeReader{contracts: contracts, found: &problems{}}
+	doc := open(fsys, "cubes/"+name+".yaml", &r.file, r.found)
+	if doc == nil {
+		return nil, r.found.err()
+	}
+	r.top = doc.top()
+	if r.file.Lineage != name {
+		r.top.at("lineage").bad("lineage %q is not the name of the file", r.file.Lineage)
+	}
+	if !(r.file.V >= minV) || math.IsInf(r.file.V, 0) {
+		r.top.at("v").bad("v must be %d or more", minV)
+	}
+	r.def = &gateway.Definition{Lineage: name, V: r.file.V}
+	r.readWindow()
+	for i := range r.file.Dimensions {
+		r.readDimension(&r.file.Dimensions[i], r.top.at("dimensions").at(i))
+	}
+	r.readCubes()
+	if err := r.found.err(); err != nil {
+		return nil, err
+	}
+	return r.def, nil
+}
+
+// Window returns the definition for another release window: its quarters are
+// those of the window, all else is the same.
+func Window(d *gateway.Definition, from, to gateway.Quarter) (*gateway.Definition, error) {
+	if !validWindow(from, to) {
+		return nil, gateway.Errorf(gateway.Invalid, "a release window has from 1 to %d quarters", maxQuarters)
+	}
+	moved := *d
+	moved.From, moved.To = from, to
+	moved.Dimensions = slices.Clone(d.Dimensions)
+	for i := range moved.Dimensions {
+		if dim := &moved.Dimensions[i]; dim.Source.Kind == gateway.EventQuarter {
+			dim.Nodes = quarterNodes(from, to, len(dim.Levels))
+		}
+	}
+	return &moved, nil
+}
+
+func validWindow(from, to gateway.Quarter) bool {
+	return from != 0 && from <= to && to-from < maxQuarters
+}
+
+// A cubeReader reads one release definition.
+type cubeReader struct {
+	file      cubeFile
+	top       place
+	contracts []*gateway.Contract
+	def       *gateway.Definition
+	found     *problems
+}
+
+func (r *cubeReader) readWindow() {
+	var err error
+	at := r.top.at("window")
+	if r.def.From, err = gateway.ParseQuarter(r.file.Window.From); err != nil {
+		at.at("from").bad("%v", err)
+	}
+	if r.def.To, err = gateway.ParseQuarter(r.file.Window.To); err != nil {
+		at.at("to").bad("%v", err)
+	}
+	if !validWindow(r.def.From, r.def.To) {
+		at.bad("a release window has from 1 to %d quarters", maxQuarters)
+		r.def.From, r.def.To = 0, 0
+	}
+}
+
+func (r *cubeReader) readCubes() {
+	if len(r.file.Cubes) == 0 {
+		r.top.bad("no cube is defined")
+	}
+	used := map[string]bool{}
+	for i, f := range r.file.Cubes {
+		at := r.top.at("cubes").at(i)
+		c := gateway.Cube{
+			ID: f.ID, Title: f.Title, Grain: f.Grain, Dimensions: f.Dimensions,
+			Cap: f.Cap, Apart: f.Apart, Measures: f.Measures,
+		}
+		if !namePattern.MatchString(c.ID) || r.def.Cube(c.ID) != nil {
+			at.at("id").bad("cube id %q does not match %s, or is given twice", c.ID, namePattern)
+		}
+		r.checkCube(&c, at)
+		for _, name := range c.Dimensions {
+			used[name] = true
+		}
+		r.def.Cubes = append(r.def.Cubes, c)
+	}
+	for i, d := range r.file.Dimensions {
+		if !used[d.Name] {
+			r.top.at("dimensions").at(i).bad("no cube uses dimension %s", d.Name)
+		}
+	}
+}
+
+func (r *cubeReader) checkCube(c *gateway.Cube, at place) {
+	if c.Title.EN == "" {
+		at.at("title").bad("cube %s has no English title", c.ID)
+	}
+	if c.Grain != gateway.Children && c.Grain != gateway.Events {
+		at.at("grain").bad("grain %q is neither %s nor %s", c.Grain, gateway.Children, gateway.Events)
+	}
+	if c.Cap < 1 || c.Cap > gateway.MaxDepth {
+		at.at("cap").bad("cap must be from 1 to %d", gateway.MaxDepth)
+	}
+	if len(c.Dimensions) == 0 {
+		at.bad("cube %s has no dimensions", c.ID)
+	}
+	for i, name := range c.Dimensions {
+		if r.def.Dimension(name) == nil || slices.Contains(c.Dimensions[:i], name) {
+			at.at("dimensions").at(i).bad("dimension %q is not defined, or is given twice", name)
+		}
+	}
+	for i, group := range c.Apart {
+		if len(group) < 2 {
+			at.at("apart").at(i).bad("dimensions that are kept apart come in groups of two or more")
+		}
+		for j, name := range group {
+			if !slices.Contains(c.Dimensions, name) || slices.Contains(group[:j], name) {
+				at.at("apart").at(i).at(j).bad("dimension %q is not one of the cube's, or is given twice", name)
+			}
+		}
+	}
+	if len(c.Measures) == 0 {
+		at.bad("cube %s has no measures", c.ID)
+	}
+	for i, m := range c.Measures {
+		if (m != gateway.CountChildren && m != gateway.CountRecords) || slices.Contains(c.Measures[:i], m) {
+			at.at("measures").at(i).bad("measure %q is neither %s nor %s, or is given twice", m, gateway.CountChildren, gateway.CountRecords)
+		}
+	}
+}
