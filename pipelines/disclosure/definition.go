@@ -1,0 +1,139 @@
+package disclosure
+
+import (
+	"math"
+	"strings"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// checkDefinition refuses a definition that the lattice could not be built from.
+// It looks at names and trees only.
+func checkDefinition(d *gateway.Definition) error {
+	if d == nil || d.Lineage == "" || len(d.Cubes) == 0 {
+		return gateway.Errorf(gateway.Invalid, "a release definition needs a lineage and a cube")
+	}
+	names := map[string]bool{}
+	for i := range d.Dimensions {
+		dim := &d.Dimensions[i]
+		if names[dim.Name] || !word(dim.Name) {
+			return gateway.Errorf(gateway.Invalid, "dimension %d has no name, a doubled one, or one with |, = or @", i+1)
+		}
+		names[dim.Name] = true
+		if err := checkDimension(dim); err != nil {
+			return err
+		}
+	}
+	ids := map[string]bool{}
+	sets := 0.0
+	for i := range d.Cubes {
+		c := &d.Cubes[i]
+		if ids[c.ID] || c.ID == "" {
+			return gateway.Errorf(gateway.Invalid, "cube %d has no id or a doubled one", i+1)
+		}
+		ids[c.ID] = true
+		if err := checkCube(d, c); err != nil {
+			return err
+		}
+		if sets += setsAtMost(d, c); sets > maxSets {
+			return gateway.Errorf(gateway.Invalid, "the cubes have more than %d grouping sets; name fewer dimensions", maxSets)
+		}
+	}
+	return nil
+}
+
+// word reports whether a name or code can stand in a label.
+func word(s string) bool { return s != "" && !strings.ContainsAny(s, "|=@\n") }
+
+func checkDimension(dim *gateway.Dimension) error {
+	invalid := func(why string) error {
+		return gateway.Errorf(gateway.Invalid, "dimension %s: %s", dim.Name, why)
+	}
+	if dim.Kind != gateway.Partition && dim.Kind != gateway.Multi {
+		return invalid("its kind is neither partition nor multi")
+	}
+	if len(dim.Levels) == 0 || len(dim.Nodes) == 0 {
+		return invalid("it needs a level and a node")
+	}
+	levels := map[string]bool{}
+	for _, level := range dim.Levels {
+		if levels[level] || !word(level) {
+			return invalid("a level has no name, a doubled one, or one with |, = or @")
+		}
+		levels[level] = true
+	}
+	return checkNodes(dim, invalid)
+}
+
+func checkNodes(dim *gateway.Dimension, invalid func(string) error) error {
+	level := map[string]int{}
+	children := map[string]int{}
+	for _, n := range dim.Nodes {
+		_, doubled := level[n.Code]
+		parent, known := level[n.Parent]
+		switch {
+		case doubled || !word(n.Code):
+			return invalid("a node has no code, a doubled one, or one with |, = or @")
+		case n.Level < 0 || n.Level >= len(dim.Levels):
+			return invalid("a node is of no level")
+		case (n.Level == 0) != (n.Parent == "") || n.Level > 0 && (!known || parent != n.Level-1):
+			return invalid("a node's parent is not a node of the level above that stands before it")
+		}
+		level[n.Code] = n.Level
+		children[n.Parent]++
+	}
+	for _, n := range dim.Nodes {
+		if !dim.Leaf(n) && children[n.Code] == 0 {
+			return invalid("a node above the finest level has no children")
+		}
+	}
+	if at, known := level[dim.Omitted]; dim.Omitted != "" && (!known || at != len(dim.Levels)-1 || len(dim.Levels) > 1) {
+		return invalid("the omitted code is not a code of its only level")
+	}
+	return nil
+}
+
+func checkCube(d *gateway.Definition, c *gateway.Cube) error {
+	invalid := func(why string) error { return gateway.Errorf(gateway.Invalid, "cube %s: %s", c.ID, why) }
+	if c.Cap < 1 || c.Cap > gateway.MaxDepth {
+		return invalid("its cap is not from 1 to 4")
+	}
+	if c.Grain != gateway.Children && c.Grain != gateway.Events {
+		return invalid("its grain is neither children nor events")
+	}
+	seen := map[string]bool{}
+	for _, name := range c.Dimensions {
+		if seen[name] || d.Dimension(name) == nil {
+			return invalid("it names a dimension twice, or one that is not defined")
+		}
+		seen[name] = true
+	}
+	measures := map[gateway.Measure]bool{}
+	for _, m := range c.Measures {
+		if measures[m] || m != gateway.CountChildren && m != gateway.CountRecords {
+			return invalid("a measure is doubled or is neither children nor records")
+		}
+		measures[m] = true
+	}
+	if !measures[gateway.CountChildren] {
+		return invalid("it must measure children: whether a cell is shown is decided on them")
+	}
+	return nil
+}
+
+// setsAtMost bounds the grouping sets of a cube, before they are enumerated: the
+// sum of the elementary symmetric polynomials of its numbers of levels.
+func setsAtMost(d *gateway.Definition, c *gateway.Cube) float64 {
+	e := make([]float64, c.Cap+1)
+	e[0] = 1
+	for _, name := range c.Dimensions {
+		for k := c.Cap; k > 0; k-- {
+			e[k] += e[k-1] * float64(len(d.Dimension(name).Levels))
+		}
+	}
+	sum := 0.0
+	for _, x := range e {
+		sum += x
+	}
+	return math.Min(sum, math.MaxFloat64)
+}

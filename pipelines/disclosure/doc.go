@@ -1,0 +1,2 @@
+// Package disclosure turns counted cells into tables that may be published.
+package disclosure
