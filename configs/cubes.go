@@ -3,6 +3,8 @@ package configs
 import (
 	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -11,9 +13,6 @@ import (
 // minV is the least variance of a published count: no table of feasible noise
 // exists below it (disclosure.md 2.3).
 const minV = 50
-
-// maxQuarters bounds the release window, and with it the nodes of a quarter.
-const maxQuarters = 40
 
 type cubeFile struct {
 	Lineage string `yaml:"lineage"`
@@ -74,6 +73,7 @@ func Definition(name string) (*gateway.Definition, error) {
 // contracts whose records the release will count. Nodes are numbered as the
 // warehouse finds them: by the code list of the column, by the order of the
 // contracts from 1, by [gateway.Quarter], by their own order from 1.
+// Another window is set with [gateway.Definition.Window].
 func LoadDefinition(fsys fs.FS, name string, contracts []*gateway.Contract) (*gateway.Definition, error) {
 	if !namePattern.MatchString(name) {
 		return nil, gateway.Errorf(gateway.NotFound, "there is no release definition of that name")
@@ -81,20 +81,39 @@ func LoadDefinition(fsys fs.FS, name string, contracts []*gateway.Contract) (*ga
 	if _, err := fs.Stat(fsys, "cubes/"+name+".yaml"); err != nil {
 		return nil, gateway.Errorf(gateway.NotFound, "there is no release definition %s", name)
 	}
+	return readDefinition(fsys, "cubes/"+name+".yaml", name, contracts)
+}
+
+// DefinitionFile reads a release definition that lies anywhere and holds it
+// against the embedded contracts: for plans of releases that are not built yet.
+func DefinitionFile(file string) (*gateway.Definition, error) {
+	contracts, err := Contracts()
+	if err != nil {
+		return nil, err
+	}
+	return readDefinition(os.DirFS(filepath.Dir(file)), filepath.Base(file), "", contracts)
+}
+
+// readDefinition reads a definition whose lineage must have a name, if one is
+// given.
+func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contract) (*gateway.Definition, error) {
 	r := &cubeReader{contracts: contracts, found: &problems{}}
-	doc := open(fsys, "cubes/"+name+".yaml", &r.file, r.found)
+	doc := open(fsys, file, &r.file, r.found)
 	if doc == nil {
 		return nil, r.found.err()
 	}
 	r.top = doc.top()
-	if r.file.Lineage != name {
+	switch {
+	case lineage != "" && r.file.Lineage != lineage:
 		r.top.at("lineage").bad("lineage %q is not the name of the file", r.file.Lineage)
+	case !namePattern.MatchString(r.file.Lineage):
+		r.top.at("lineage").bad("lineage %q does not match %s", r.file.Lineage, namePattern)
 	}
 	if !(r.file.V >= minV) || math.IsInf(r.file.V, 0) {
 		r.top.at("v").bad("v must be %d or more", minV)
 	}
-	r.def = &gateway.Definition{Lineage: name, V: r.file.V}
-	r.readWindow()
+	from, to := r.window()
+	r.def = &gateway.Definition{Lineage: r.file.Lineage, V: r.file.V, From: from, To: to}
 	for i := range r.file.Dimensions {
 		r.readDimension(&r.file.Dimensions[i], r.top.at("dimensions").at(i))
 	}
@@ -102,28 +121,7 @@ func LoadDefinition(fsys fs.FS, name string, contracts []*gateway.Contract) (*ga
 	if err := r.found.err(); err != nil {
 		return nil, err
 	}
-	return r.def, nil
-}
-
-// Window returns the definition for another release window: its quarters are
-// those of the window, all else is the same.
-func Window(d *gateway.Definition, from, to gateway.Quarter) (*gateway.Definition, error) {
-	if !validWindow(from, to) {
-		return nil, gateway.Errorf(gateway.Invalid, "a release window has from 1 to %d quarters", maxQuarters)
-	}
-	moved := *d
-	moved.From, moved.To = from, to
-	moved.Dimensions = slices.Clone(d.Dimensions)
-	for i := range moved.Dimensions {
-		if dim := &moved.Dimensions[i]; dim.Source.Kind == gateway.EventQuarter {
-			dim.Nodes = quarterNodes(from, to, len(dim.Levels))
-		}
-	}
-	return &moved, nil
-}
-
-func validWindow(from, to gateway.Quarter) bool {
-	return from != 0 && from <= to && to-from < maxQuarters
+	return r.def.Window(from, to) // which makes the quarters
 }
 
 // A cubeReader reads one release definition.
@@ -135,19 +133,20 @@ type cubeReader struct {
 	found     *problems
 }
 
-func (r *cubeReader) readWindow() {
-	var err error
+func (r *cubeReader) window() (from, to gateway.Quarter) {
 	at := r.top.at("window")
-	if r.def.From, err = gateway.ParseQuarter(r.file.Window.From); err != nil {
+	from, err := gateway.ParseQuarter(r.file.Window.From)
+	if err != nil {
 		at.at("from").bad("%v", err)
 	}
-	if r.def.To, err = gateway.ParseQuarter(r.file.Window.To); err != nil {
+	to, err = gateway.ParseQuarter(r.file.Window.To)
+	if err != nil {
 		at.at("to").bad("%v", err)
 	}
-	if !validWindow(r.def.From, r.def.To) {
-		at.bad("a release window has from 1 to %d quarters", maxQuarters)
-		r.def.From, r.def.To = 0, 0
+	if _, err := (&gateway.Definition{}).Window(from, to); err != nil {
+		at.bad("%v", err)
 	}
+	return from, to
 }
 
 func (r *cubeReader) readCubes() {

@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -45,9 +44,6 @@ func (r *cubeReader) readDimension(f *dimensionFile, at place) {
 	r.checkSource(f, at)
 	leaves := r.leaves(f, at)
 	d.Nodes = r.group(f, leaves, at)
-	if d.Source.Kind == gateway.EventQuarter {
-		d.Nodes = quarterNodes(r.def.From, r.def.To, len(d.Levels))
-	}
 	checkNodes(&d, at)
 	r.def.Dimensions = append(r.def.Dimensions, d)
 }
@@ -79,6 +75,9 @@ func (r *cubeReader) checkSource(f *dimensionFile, at place) {
 	}
 	if reached != (s.Start != "" || len(s.Targets) > 0 || s.Days != 0) {
 		at.at("source").bad("start, targets and days are for the source reached, which needs them")
+	}
+	if s.Kind == gateway.EventQuarter && len(f.Levels) != 1 {
+		at.at("levels").bad("quarters have one level")
 	}
 	if reached != (len(f.Nodes) > 0) {
 		at.bad("nodes are for the source reached, which needs them")
@@ -222,12 +221,11 @@ func (r *cubeReader) list(f *dimensionFile, at place) *gateway.CodeList {
 
 // group puts the coarser nodes above the leaves.
 func (r *cubeReader) group(f *dimensionFile, leaves []gateway.Node, at place) []gateway.Node {
-	grouped := len(f.Levels) == 2 && f.Source.Kind != gateway.EventQuarter
-	if grouped != (len(f.Groups) > 0) {
-		at.bad("groups are for two levels, and years above quarters need none")
+	if (len(f.Levels) == 2) != (len(f.Groups) > 0) {
+		at.bad("two levels need groups, and one has none")
 		return leaves
 	}
-	if !grouped {
+	if len(f.Groups) == 0 {
 		return leaves
 	}
 	var nodes []gateway.Node
@@ -269,27 +267,4 @@ func checkNodes(d *gateway.Dimension, at place) {
 	if len(d.Nodes) > gateway.MaxNominalCells {
 		at.bad("dimension %s has more than %d nodes", d.Name, gateway.MaxNominalCells)
 	}
-}
-
-// quarterNodes returns the quarters of a window, below their years if there are
-// two levels.
-func quarterNodes(from, to gateway.Quarter, levels int) []gateway.Node {
-	var years, quarters []gateway.Node
-	for q := from; q <= to && q != 0; q++ {
-		year, n := fmt.Sprintf("%04d", q/4), q%4+1
-		if len(years) == 0 || years[len(years)-1].Code != year {
-			years = append(years, gateway.Node{Code: year, Title: gateway.Text{KK: year, RU: year, EN: year}})
-		}
-		quarter := gateway.Node{Code: q.String(), Number: uint16(q), Title: gateway.Text{
-			KK: fmt.Sprintf("%s ж. %d-тоқсан", year, n), RU: fmt.Sprintf("%d кв. %s г.", n, year), EN: fmt.Sprintf("Q%d %s", n, year),
-		}}
-		if levels == 2 {
-			quarter.Level, quarter.Parent = 1, year
-		}
-		quarters = append(quarters, quarter)
-	}
-	if levels == 2 {
-		return append(years, quarters...)
-	}
-	return quarters
 }
