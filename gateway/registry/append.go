@@ -1,0 +1,169 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
+)
+
+// maxGroup is the most leaves that share a transaction.
+const maxGroup = 256
+
+// A waiter is an entry whose caller waits for it to be durable.
+type waiter struct {
+	entry ledger.Entry
+	done  bool // owned by whoever holds group.lead, as are seq and err
+	seq   uint64
+	err   error
+}
+
+// Append logs one entry that changes no state of the registry, and returns its
+// place once it is durable. Entries that wait at the same time share a transaction.
+func (r *Registry) Append(ctx context.Context, e ledger.Entry) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, internal("logging", err)
+	}
+	// An entry that cannot be logged must not take the others of its group with it.
+	form := ledger.Leaf{
+		Time: r.opt.Now(), Event: e.Event, Actor: e.Actor, Object: e.Object,
+		Policy: e.Policy, Snapshot: e.Snapshot, Outcome: e.Outcome,
+	}
+	if _, err := form.Encode(); err != nil {
+		return 0, internal("logging "+string(e.Event), err)
+	}
+	w := &waiter{entry: e}
+	r.group.mu.Lock()
+	r.group.waiting = append(r.group.waiting, w)
+	r.group.mu.Unlock()
+
+	r.group.lead.Lock()
+	defer r.group.lead.Unlock()
+	for !w.done {
+		r.writeGroup(ctx)
+	}
+	return w.seq, w.err
+}
+
+// writeGroup logs what waits by the time that the write connection is free.
+func (r *Registry) writeGroup(ctx context.Context) {
+	var taken []*waiter
+	// The leader writes for others too, so its own going away must not fail them.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	err := r.change(ctx, func(ctx context.Context, c *change) error {
+		taken = r.group.take()
+		for _, w := range taken {
+			var err error
+			if w.seq, err = c.log(ctx, w.entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && taken == nil {
+		taken = r.group.take()
+	}
+	for _, w := range taken {
+		w.done, w.err = true, err
+	}
+}
+
+func (g *group) take() []*waiter {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.waiting), maxGroup)
+	taken := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	return taken
+}
+
+// An Asked is a question that was decided, for the ledger.
+type Asked struct {
+	Caller   gateway.Caller
+	Release  gateway.ReleaseID
+	Purpose  gateway.Purpose
+	Decision string // id of the decision: letters, digits, "-"
+	Policy   gateway.Revision
+	Snapshot uint64 // of the release
+	Allowed  bool
+	Response [32]byte // SHA-256 of the answer's bytes; only committed to
+}
+
+// Ask logs a question. The answer may leave when it returns nil, and not a byte of
+// it before (trust.md 4.2). The leaf's object is release/purpose/decision.
+func (r *Registry) Ask(ctx context.Context, q Asked) error {
+	purpose := string(q.Purpose)
+	if purpose == "" {
+		purpose = "-"
+	}
+	outcome := ledger.Denied
+	if q.Allowed {
+		outcome = ledger.Allowed
+	}
+	_, err := r.Append(ctx, ledger.Entry{
+		Event: ledger.Question, Actor: q.Caller.Key, Object: string(q.Release) + "/" + purpose + "/" + q.Decision,
+		Policy: q.Policy, Snapshot: q.Snapshot, Outcome: outcome,
+		Detail: map[string]string{"response": hex.EncodeToString(q.Response[:])},
+	})
+	return err
+}
+
+// failureEvery is how often failed authentications are logged (trust.md 4.2).
+const failureEvery = time.Minute
+
+// failures counts failed authentications that no leaf counts yet.
+type failures struct {
+	mu     sync.Mutex
+	count  int
+	logged time.Time
+}
+
+// failed counts a failed authentication; one leaf a minute tells how many there were.
+func (r *Registry) failed(ctx context.Context) {
+	f, now := &r.failures, r.opt.Now()
+	f.mu.Lock()
+	f.count++
+	due := now.Sub(f.logged) >= failureEvery
+	if due {
+		f.logged = now
+	}
+	f.mu.Unlock()
+	if due {
+		// A leaf that cannot be written leaves the count for the next one; nobody was
+		// let in.
+		_ = r.logFailures(ctx)
+	}
+}
+
+func (r *Registry) logFailures(ctx context.Context) error {
+	r.failures.mu.Lock()
+	count := r.failures.count
+	r.failures.count = 0
+	r.failures.mu.Unlock()
+	if count == 0 {
+		return nil
+	}
+	_, err := r.Append(ctx, ledger.Entry{
+		Event: ledger.AuthFailure, Actor: "gateway", Outcome: ledger.Denied, Detail: map[string]int{"count": count},
+	})
+	if err != nil {
+		r.failures.mu.Lock()
+		r.failures.count += count
+		r.failures.mu.Unlock()
+	}
+	return err
+}
+
+// missing turns sql.ErrNoRows into NotFound.
+func missing(err error, format string, args ...any) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return gateway.Errorf(gateway.NotFound, format, args...)
+	}
+	return internal("reading the registry", err)
+}

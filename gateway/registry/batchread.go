@@ -1,0 +1,223 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// A storedBatch is a row of batch with the lease of its load.
+type storedBatch struct {
+	id       gateway.BatchID
+	agency   gateway.AgencyID
+	key      []byte
+	contract gateway.ContractID
+	content  [32]byte
+	version  int
+	manifest gateway.Manifest
+	policy   gateway.Revision
+	actor    string
+	state    gateway.BatchState
+	load     gateway.LoadID
+	attempt  int
+	seq      uint64
+	stored   int
+	refused  int
+	receipt  []byte
+	erased   bool
+	lease    time.Time
+}
+
+const batchColumns = `batch.id, agency, key, contract, content, version, period_from, period_to, kind, reject, policy, actor,
+	state, batch.load, batch.attempt, seq, stored, refused, receipt, erased IS NOT NULL, lease`
+
+// A querier is a change or the read pool.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// queryBatches returns the batches that meet a condition of this package's own text.
+func queryBatches(ctx context.Context, from querier, where string, args ...any) ([]storedBatch, error) {
+	rows, err := from.QueryContext(ctx, `SELECT `+batchColumns+` FROM batch JOIN load ON load.id = batch.load WHERE `+where, args...)
+	if err != nil {
+		return nil, internal("reading batches", err)
+	}
+	defer rows.Close()
+	var all []storedBatch
+	for rows.Next() {
+		b, err := scanBatch(rows)
+		if err != nil {
+			return nil, internal("reading batches", err)
+		}
+		all = append(all, b)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, internal("reading batches", err)
+	}
+	return all, nil
+}
+
+func scanBatch(rows *sql.Rows) (storedBatch, error) {
+	var b storedBatch
+	var content []byte
+	var from, to string
+	var load, lease int64
+	err := rows.Scan(&b.id, &b.agency, &b.key, &b.contract, &content, &b.version, &from, &to, &b.manifest.Kind,
+		&b.manifest.Reject, &b.policy, &b.actor, &b.state, &load, &b.attempt, &b.seq, &b.stored, &b.refused,
+		&b.receipt, &b.erased, &lease)
+	if err != nil {
+		return storedBatch{}, err
+	}
+	var ok1, ok2 bool
+	b.manifest.PeriodFrom, ok1 = gateway.ParseDay([]byte(from))
+	b.manifest.PeriodTo, ok2 = gateway.ParseDay([]byte(to))
+	if !ok1 || !ok2 || copy(b.content[:], content) != len(b.content) {
+		return storedBatch{}, fmt.Errorf("batch %s is damaged", b.id)
+	}
+	b.load, b.lease = gateway.LoadID(load), fromMillis(lease)
+	return b, nil
+}
+
+func (c *change) findBatch(ctx context.Context, where string, args ...any) (storedBatch, bool, error) {
+	found, err := queryBatches(ctx, c, where, args...)
+	if err != nil || len(found) == 0 {
+		return storedBatch{}, false, err
+	}
+	return found[0], true, nil
+}
+
+func (b storedBatch) batch() gateway.Batch {
+	return gateway.Batch{
+		ID: b.id, Contract: b.contract, Agency: b.agency, State: b.state, Manifest: b.manifest,
+		Stored: b.stored, Refused: b.refused, Seq: b.seq, Load: b.load, Policy: b.policy,
+	}
+}
+
+func (r *Registry) batches(ctx context.Context, where string, args ...any) ([]gateway.Batch, error) {
+	stored, err := queryBatches(ctx, r.read, where, args...)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]gateway.Batch, len(stored))
+	for i, b := range stored {
+		all[i] = b.batch()
+	}
+	return all, nil
+}
+
+// Batches returns an agency's batches, the newest first.
+func (r *Registry) Batches(ctx context.Context, agency gateway.AgencyID) ([]gateway.Batch, error) {
+	return r.batches(ctx, `agency = ? ORDER BY created DESC, batch.id`, agency)
+}
+
+// Batch returns a batch of an agency. It reports NotFound for that of another.
+func (r *Registry) Batch(ctx context.Context, agency gateway.AgencyID, id gateway.BatchID) (gateway.Batch, error) {
+	all, err := r.batches(ctx, `agency = ? AND batch.id = ?`, agency, id)
+	if err != nil {
+		return gateway.Batch{}, err
+	}
+	if len(all) == 0 {
+		return gateway.Batch{}, gateway.Errorf(gateway.NotFound, "there is no such batch")
+	}
+	return all[0], nil
+}
+
+// Receipt returns the receipt of an agency's accepted batch, the same bytes as ever.
+func (r *Registry) Receipt(ctx context.Context, agency gateway.AgencyID, id gateway.BatchID) ([]byte, error) {
+	var receipt []byte
+	err := r.read.QueryRowContext(ctx, `SELECT receipt FROM batch WHERE agency = ? AND id = ? AND receipt IS NOT NULL`,
+		agency, id).Scan(&receipt)
+	if err != nil {
+		return nil, missing(err, "there is no such accepted batch")
+	}
+	return receipt, nil
+}
+
+// Pending returns the batches to roll forward: committed ones, whose marker may be
+// missing, and withdrawn ones, whose marker or erasure may be. The Seq of a withdrawn
+// batch is that of its withdrawal, so the marker of a batch with the largest Seq says
+// what it is.
+func (r *Registry) Pending(ctx context.Context) ([]gateway.Batch, error) {
+	return r.batches(ctx, `state = 'committed' OR (state = 'withdrawn' AND erased IS NULL) ORDER BY seq`)
+}
+
+// Published returns the batches that a release of the snapshot upTo holds, in the
+// order of commitment.
+func (r *Registry) Published(ctx context.Context, upTo uint64) ([]gateway.Batch, error) {
+	return r.batches(ctx, `state = 'published' AND seq <= ? ORDER BY seq`, upTo)
+}
+
+// Snapshot returns the newest Seq up to which every accepted batch is published or
+// withdrawn; 0 when there is none.
+func (r *Registry) Snapshot(ctx context.Context) (uint64, error) {
+	n, err := r.count(ctx, `SELECT coalesce(
+		(SELECT min(seq) - 1 FROM batch WHERE state = 'committed'),
+		(SELECT max(seq) FROM batch WHERE state IN ('published', 'withdrawn')), 0)`)
+	return uint64(n), err
+}
+
+func (r *Registry) count(ctx context.Context, query string, args ...any) (int64, error) {
+	var n int64
+	if err := r.read.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+		return 0, internal("reading the registry", err)
+	}
+	return n, nil
+}
+
+// A Load is the rows of one attempt, as the registry knows them.
+type Load struct {
+	ID    gateway.LoadID
+	Batch gateway.BatchID
+	State gateway.BatchState // of the batch
+	Rows  int                // once committed
+	MAC   uint64             // sum of chk, once committed
+}
+
+// LiveLoads returns the loads whose rows must stay: of accepted batches, and of
+// attempts that may still be accepted.
+func (r *Registry) LiveLoads(ctx context.Context) ([]Load, error) {
+	return r.loads(ctx, `state IN ('loading', 'committed', 'published') AND batch.load = load.id`)
+}
+
+// DeadLoads returns the loads that ended before a time and whose rows may be deleted:
+// nothing can be accepted with them any more.
+func (r *Registry) DeadLoads(ctx context.Context, endedBefore time.Time) ([]Load, error) {
+	return r.loads(ctx, `ended < ? AND swept IS NULL
+		AND NOT (state IN ('loading', 'committed', 'published') AND batch.load = load.id)`, millis(endedBefore))
+}
+
+func (r *Registry) loads(ctx context.Context, where string, args ...any) ([]Load, error) {
+	rows, err := r.read.QueryContext(ctx, `SELECT load.id, batch.id, state, rows, mac
+		FROM load JOIN batch ON batch.id = load.batch WHERE `+where+` ORDER BY load.id`, args...)
+	if err != nil {
+		return nil, internal("reading loads", err)
+	}
+	defer rows.Close()
+	var all []Load
+	for rows.Next() {
+		var l Load
+		var id, mac int64
+		if err := rows.Scan(&id, &l.Batch, &l.State, &l.Rows, &mac); err != nil {
+			return nil, internal("reading loads", err)
+		}
+		l.ID, l.MAC = gateway.LoadID(id), uint64(mac)
+		all = append(all, l)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, internal("reading loads", err)
+	}
+	return all, nil
+}
+
+// SweptLoad records that a dead load's rows were deleted, so that [Registry.DeadLoads]
+// no longer returns it.
+func (r *Registry) SweptLoad(ctx context.Context, load gateway.LoadID) error {
+	return r.change(ctx, func(ctx context.Context, c *change) error {
+		return c.only(ctx, `UPDATE load SET swept = ? WHERE id = ? AND ended IS NOT NULL`, millis(c.now), int64(load))
+	})
+}
+
+func loadText(load gateway.LoadID) string { return fmt.Sprintf("%016x", uint64(load)) }

@@ -1,0 +1,221 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pana-exchange/pana/gateway/ledger"
+)
+
+// signEvery is how often a checkpoint is signed when nothing else asks for one
+// (trust.md 4.1).
+const signEvery = time.Second
+
+// A change is one write transaction: state and its leaves.
+type change struct {
+	*sql.Tx
+	r      *Registry
+	now    time.Time
+	size   uint64 // of the log, with the leaves of this change
+	before uint64 // of the log, without
+	signed uint64 // size of note
+	note   string // a checkpoint signed by this change, or ""
+}
+
+// change runs f in one durable write transaction. When f fails, nothing happened.
+// A transaction that has begun is not cut short by the caller's going away.
+func (r *Registry) change(ctx context.Context, f func(context.Context, *change) error) error {
+	if err := r.anchor.ready(); err != nil {
+		return internal("writing the checkpoint file", err)
+	}
+	conn, err := r.write.Conn(ctx)
+	if err != nil {
+		return internal("waiting for the registry", err)
+	}
+	c, err := r.commit(context.WithoutCancel(ctx), conn, f)
+	// The connection is given back before the checkpoint file is synced.
+	if err := errors.Join(err, conn.Close()); err != nil {
+		return err
+	}
+	if c.note != "" {
+		r.anchor.put(c.signed, c.note)
+	}
+	return nil
+}
+
+func (r *Registry) commit(ctx context.Context, conn *sql.Conn, f func(context.Context, *change) error) (*change, error) {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, internal("beginning a change", err)
+	}
+	defer tx.Rollback()
+	c := &change{Tx: tx, r: r, now: r.opt.Now().UTC().Truncate(time.Millisecond)}
+	if err := tx.StmtContext(ctx, r.st.head).QueryRowContext(ctx).Scan(&c.size); err != nil {
+		return nil, internal("reading the ledger's head", err)
+	}
+	c.before = c.size
+	if err := f(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := c.finish(ctx); err != nil {
+		return nil, err
+	}
+	if err := tx.Commit(); err != nil {
+		return nil, internal("committing a change", err)
+	}
+	if c.note != "" {
+		r.signedAt = c.now
+	}
+	return c, nil
+}
+
+// finish stores the head, and a checkpoint when one is due.
+func (c *change) finish(ctx context.Context) error {
+	if c.size == c.before && c.note == "" {
+		return nil
+	}
+	if age := c.now.Sub(c.r.signedAt); c.note == "" && (age >= signEvery || age < 0) {
+		if err := c.sign(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := c.StmtContext(ctx, c.r.st.setHead).ExecContext(ctx, c.size, c.note, c.signed, c.note)
+	if err != nil {
+		return internal("storing the ledger's head", err)
+	}
+	return nil
+}
+
+// sign makes the checkpoint of the log as it will be when the change is committed.
+func (c *change) sign(ctx context.Context) error {
+	root, err := tlog.TreeHash(int64(c.size), c.hashes(ctx))
+	if err != nil {
+		return internal("hashing the ledger", err)
+	}
+	c.note, err = ledger.SignCheckpoint(tlog.Tree{N: int64(c.size), Hash: root}, c.r.opt.Signer)
+	if err != nil {
+		return internal("signing the ledger", err)
+	}
+	c.signed = c.size
+	return nil
+}
+
+// log appends a leaf, its hashes and its detail, which is JSON-encoded under a fresh
+// salt.
+func (c *change) log(ctx context.Context, e ledger.Entry) (uint64, error) {
+	if e.Detail == nil {
+		seq, _, err := c.logWith(ctx, e, nil, nil)
+		return seq, err
+	}
+	body, err := json.Marshal(e.Detail)
+	if err != nil {
+		return 0, internal("encoding the detail of a leaf", err)
+	}
+	salt, err := c.r.random(16)
+	if err != nil {
+		return 0, internal("salting a leaf", err)
+	}
+	seq, _, err := c.logWith(ctx, e, salt, body)
+	return seq, err
+}
+
+// logWith is log with the salt and the detail as they are; no salt means no detail.
+func (c *change) logWith(ctx context.Context, e ledger.Entry, salt, body []byte) (uint64, []byte, error) {
+	leaf := ledger.Leaf{
+		Seq: c.size, Time: c.now, Event: e.Event, Actor: e.Actor, Object: e.Object,
+		Policy: e.Policy, Snapshot: e.Snapshot, Outcome: e.Outcome,
+	}
+	if salt != nil {
+		leaf.Commit = ledger.Commitment(salt, body)
+	}
+	data, err := leaf.Encode()
+	if err != nil {
+		return 0, nil, internal("logging "+string(e.Event), err)
+	}
+	hashes, err := ledger.Append(c.size, data, c.hashes(ctx))
+	if err != nil {
+		return 0, nil, internal("hashing a leaf", err)
+	}
+	if err := c.store(ctx, data, hashes, salt, body); err != nil {
+		return 0, nil, internal("storing a leaf", err)
+	}
+	c.size++
+	return leaf.Seq, data, nil
+}
+
+func (c *change) store(ctx context.Context, data []byte, hashes []tlog.Hash, salt, body []byte) error {
+	if _, err := c.StmtContext(ctx, c.r.st.putLeaf).ExecContext(ctx, c.size, data); err != nil {
+		return err
+	}
+	put := c.StmtContext(ctx, c.r.st.putHash)
+	for i, h := range hashes {
+		if _, err := put.ExecContext(ctx, tlog.StoredHashCount(int64(c.size))+int64(i), h[:]); err != nil {
+			return err
+		}
+	}
+	if salt == nil {
+		return nil
+	}
+	_, err := c.StmtContext(ctx, c.r.st.putDetail).ExecContext(ctx, c.size, salt, body)
+	return err
+}
+
+// hashes reads stored hashes inside the change.
+func (c *change) hashes(ctx context.Context) tlog.HashReader {
+	return hashReader(ctx, c.StmtContext(ctx, c.r.st.hash))
+}
+
+func hashReader(ctx context.Context, statement *sql.Stmt) tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		hashes := make([]tlog.Hash, len(indexes))
+		for i, index := range indexes {
+			var h []byte
+			if err := statement.QueryRowContext(ctx, index).Scan(&h); err != nil {
+				return nil, fmt.Errorf("reading hash %d: %w", index, err)
+			}
+			if copy(hashes[i][:], h) != tlog.HashSize {
+				return nil, fmt.Errorf("hash %d is cut off", index)
+			}
+		}
+		return hashes, nil
+	})
+}
+
+// statements are prepared once on the write connection: they run for every leaf.
+type statements struct {
+	head, setHead, hash, putLeaf, putHash, putDetail *sql.Stmt
+}
+
+func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
+	for text, into := range map[string]**sql.Stmt{
+		`SELECT size FROM head`:               &s.head,
+		`SELECT hash FROM hash WHERE idx = ?`: &s.hash,
+		`INSERT INTO leaf VALUES (?, ?)`:      &s.putLeaf,
+		`INSERT INTO hash VALUES (?, ?)`:      &s.putHash,
+		`INSERT INTO detail VALUES (?, ?, ?)`: &s.putDetail,
+		`UPDATE head SET size = ?, signed = CASE WHEN ? = '' THEN signed ELSE ? END,
+			note = coalesce(nullif(?, ''), note)`: &s.setHead,
+	} {
+		var err error
+		if *into, err = db.PrepareContext(ctx, text); err != nil {
+			return fmt.Errorf("preparing the registry: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *statements) close() error {
+	var errs []error
+	for _, statement := range []*sql.Stmt{s.head, s.setHead, s.hash, s.putLeaf, s.putHash, s.putDetail} {
+		if statement != nil {
+			errs = append(errs, statement.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

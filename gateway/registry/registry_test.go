@@ -1,0 +1,215 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+const origin = "pana/test"
+
+// A clock is moved by hand.
+type clock struct{ ms atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.ms.Store(time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC).UnixMilli())
+	return c
+}
+
+func (c *clock) now() time.Time      { return time.UnixMilli(c.ms.Load()).UTC() }
+func (c *clock) add(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+func (c *clock) options(t testing.TB) Options {
+	t.Helper()
+	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{
+		Path: filepath.Join(t.TempDir(), "registry.db"), Now: c.now, Rand: rand.Reader,
+		Signer: signer, Verifier: verifier, Origin: origin,
+	}
+}
+
+func mustOpen(t testing.TB, opt Options) *Registry {
+	t.Helper()
+	r, err := Open(context.Background(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// start opens a fresh registry with two agencies of the police and one of health.
+func start(t testing.TB) (*Registry, *clock) {
+	t.Helper()
+	c := newClock()
+	r := mustOpen(t, c.options(t))
+	t.Cleanup(func() {
+		if _, err := r.Verify(context.Background()); err != nil {
+			t.Errorf("the ledger at the end: %v", err)
+		}
+		if err := r.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, a := range []Agency{
+		{ID: "police-a", Contract: "police", Regions: []string{"11", "61"}, From: quarter("2025Q1")},
+		{ID: "police-b", Contract: "police", Regions: []string{"61"}, From: quarter("2025Q2")},
+		{ID: "health-a", Contract: "health", Regions: []string{"61"}, From: quarter("2025Q1"), To: quarter("2025Q2")},
+	} {
+		if err := r.AddAgency(context.Background(), "init", a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r, c
+}
+
+func quarter(text string) gateway.Quarter {
+	q, err := gateway.ParseQuarter(text)
+	if err != nil {
+		panic(err)
+	}
+	return q
+}
+
+func day(text string) gateway.Day {
+	d, ok := gateway.ParseDay([]byte(text))
+	if !ok {
+		panic(text)
+	}
+	return d
+}
+
+func intent(agency gateway.AgencyID, key, content string) Intent {
+	contract := gateway.ContractID("police")
+	if agency == "health-a" {
+		contract = "health"
+	}
+	return Intent{
+		Agency: agency, Actor: "k1", Contract: contract, Version: 1, Key: key, Content: sha256.Sum256([]byte(content)),
+		Manifest: gateway.Manifest{
+			PeriodFrom: day("2025-01-01"), PeriodTo: day("2025-03-31"), Kind: gateway.Original, Reject: gateway.RejectBatch,
+		},
+		KCV: "0123456789abcdef", Lease: time.Minute,
+	}
+}
+
+func accepted(stored int) Accepted {
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt)
+	return Accepted{Receipt: gateway.Receipt{Records: stored, Stored: stored, Salt: salt, Content: make([]byte, 32)}, MAC: 1 << 63}
+}
+
+// load runs an upload to its receipt.
+func (r *Registry) load(t testing.TB, in Intent) (gateway.BatchID, []byte, uint64) {
+	t.Helper()
+	a, err := r.BeginBatch(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt, seq, err := r.CommitBatch(t.Context(), a.Batch, a.Load, accepted(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Batch, receipt, seq
+}
+
+func (r *Registry) publish(t testing.TB, in Intent) gateway.BatchID {
+	t.Helper()
+	id, _, _ := r.load(t, in)
+	if err := r.PublishedBatch(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// wantKind fails unless err is of a kind.
+func wantKind(t testing.TB, err error, kind gateway.Kind) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Fatalf("got error %v, want %v", err, kind)
+	}
+}
+
+// checkTree holds leaves == head and hashes == 2n - popcount(n).
+func checkTree(t testing.TB, r *Registry) {
+	t.Helper()
+	var size, leaves, hashes int64
+	err := r.read.QueryRow(`SELECT size, (SELECT count(*) FROM leaf), (SELECT count(*) FROM hash) FROM head`).Scan(&size, &leaves, &hashes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaves != size || hashes != tlog.StoredHashCount(size) {
+		t.Fatalf("head says %d, there are %d leaves and %d hashes", size, leaves, hashes)
+	}
+}
+
+func TestUpload(t *testing.T) {
+	r, _ := start(t)
+	in := intent("police-a", "key-1", "content")
+	id, receipt, seq := r.load(t, in)
+	again, err := r.BeginBatch(t.Context(), in)
+	if err != nil || string(again.Receipt) != string(receipt) || again.Batch != id {
+		t.Fatalf("the retry got %v, %v", again, err)
+	}
+	in.Key = "key-2"
+	again, err = r.BeginBatch(t.Context(), in)
+	if err != nil || string(again.Receipt) != string(receipt) {
+		t.Fatalf("the same content under another key got %v, %v", again, err)
+	}
+	in = intent("police-a", "key-1", "other content")
+	_, err = r.BeginBatch(t.Context(), in)
+	wantKind(t, err, gateway.Mismatch)
+	pending, err := r.Pending(t.Context())
+	if err != nil || len(pending) != 1 || pending[0].ID != id || pending[0].Seq != seq {
+		t.Fatalf("pending is %v, %v", pending, err)
+	}
+	checkTree(t, r)
+}
+
+func TestOneBeginWins(t *testing.T) {
+	r, _ := start(t)
+	var wins, conflicts atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			in := intent("police-a", "key", "content")
+			if i%2 == 1 {
+				in.Key = fmt.Sprint("key-", i) // the same content races under other keys, too
+			}
+			switch _, err := r.BeginBatch(t.Context(), in); {
+			case err == nil:
+				wins.Add(1)
+			case errors.Is(err, gateway.Conflict):
+				conflicts.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if wins.Load() != 1 || conflicts.Load() != 19 {
+		t.Fatalf("%d attempts began, %d conflicts", wins.Load(), conflicts.Load())
+	}
+}
