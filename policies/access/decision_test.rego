@@ -95,8 +95,9 @@ test_an_empty_request_is_denied if {
 }
 
 test_every_role_that_is_allowed_is_told_why if {
-	some role in ["agency", "officer", "steward", "operator", "researcher"]
-	decision := _decide(_request(role, "contract.read", "approved"))
-	decision.rule == concat(".", ["access", role])
-	count(decision.because) > 20
+	every role in ["agency", "officer", "steward", "operator", "researcher"] {
+		decision := _decide(_request(role, "contract.read", "approved"))
+		decision.rule == concat(".", ["access", role])
+		count(decision.because) > 20
+	}
 }
