@@ -146,6 +146,9 @@ func (r *cubeReader) leaves(f *dimensionFile, at place) []gateway.Node {
 		}
 	case f.Source.Kind == gateway.ReachedIn:
 		for i, n := range f.Nodes {
+			if len(n.Members) > 0 {
+				at.at("nodes").at(i).bad("members are of groups")
+			}
 			nodes = append(nodes, gateway.Node{Code: n.Code, Title: n.Title, Number: uint16(i + 1)}) //nolint:gosec // nodes are four
 		}
 		want := []string{gateway.ReachedYes, gateway.ReachedNo, gateway.ReachedCannotTell, gateway.ReachedNoStart}

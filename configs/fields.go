@@ -43,11 +43,11 @@ func (r *contractReader) field(p placedField) gateway.Field {
 		Name: p.Name, Title: p.Title, Class: p.Class, Multi: p.Multi, Forms: p.Forms, Required: p.Required,
 		MaxBytes: p.MaxBytes, Event: p.Event, Refused: p.Refused, Column: p.Column, List: r.lists[p.List],
 	}
-	var ok bool
-	if f.Type, ok = fieldTypes[p.Type]; !ok {
+	var typed, placed bool
+	if f.Type, typed = fieldTypes[p.Type]; !typed {
 		p.at.at("type").bad("type %q is none of %s", p.Type, names(fieldTypes))
 	}
-	if f.Role, ok = fieldRoles[p.Role]; !ok {
+	if f.Role, placed = fieldRoles[p.Role]; !placed {
 		p.at.at("role").bad("role %q is none of %s", p.Role, names(fieldRoles))
 	}
 	if !slices.Contains(classes, p.Class) {
@@ -62,10 +62,12 @@ func (r *contractReader) field(p placedField) gateway.Field {
 	if c := p.RequiredWhen; c != nil {
 		f.When = &gateway.Condition{Field: c.Field, Empty: c.Empty, Present: c.Present, In: c.In}
 	}
-	checkKeys(&f, p)
-	r.checkList(&f, p)
-	checkRange(&f, p)
-	checkStored(&f, p)
+	if typed && placed {
+		checkKeys(&f, p)
+		r.checkList(&f, p)
+		checkRange(&f, p)
+		checkStored(&f, p)
+	}
 	return f
 }
 
