@@ -14,6 +14,23 @@ type Definition struct {
 	V          float64     `json:"v"`          // variance of the noise of one published count
 	Dimensions []Dimension `json:"dimensions"` // every dimension that a cube uses
 	Cubes      []Cube      `json:"cubes"`
+	// Impossible are structural zeros: no child is in all nodes of one entry, by
+	// definition and never by data. Implied are conditions that say nothing new
+	// (disclosure.md 2.1).
+	Impossible [][]Fact      `json:"impossible,omitempty"`
+	Implied    []Implication `json:"implied,omitempty"`
+}
+
+// A Fact is the condition that a child is in a node of a dimension.
+type Fact struct {
+	Dimension string `json:"dimension"`
+	Node      string `json:"node"`
+}
+
+// An Implication holds for every child by definition: who is in If is in Then.
+type Implication struct {
+	If   Fact `json:"if"`
+	Then Fact `json:"then"`
 }
 
 // Dimension returns the dimension with a name, or nil.

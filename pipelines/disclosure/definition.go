@@ -39,6 +39,29 @@ func checkDefinition(d *gateway.Definition) error {
 			return gateway.Errorf(gateway.Invalid, "the cubes have more than %d grouping sets; name fewer dimensions", maxSets)
 		}
 	}
+	return checkFacts(d)
+}
+
+// checkFacts refuses structural zeros and implications about what is not defined.
+func checkFacts(d *gateway.Definition) error {
+	var all []gateway.Fact
+	for _, zero := range d.Impossible {
+		if len(zero) < 2 {
+			return gateway.Errorf(gateway.Invalid, "a structural zero names fewer than two facts")
+		}
+		all = append(all, zero...)
+	}
+	for _, i := range d.Implied {
+		if i.If.Dimension == i.Then.Dimension {
+			return gateway.Errorf(gateway.Invalid, "an implication is within dimension %s", i.If.Dimension)
+		}
+		all = append(all, i.If, i.Then)
+	}
+	for _, f := range all {
+		if dim := d.Dimension(f.Dimension); dim == nil || dim.Node(f.Node) == nil {
+			return gateway.Errorf(gateway.Invalid, "a declared fact names a dimension or node that is not defined")
+		}
+	}
 	return nil
 }
 

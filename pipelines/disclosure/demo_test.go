@@ -27,17 +27,17 @@ func numbered(prefix string, n int) []string {
 var (
 	demoSectors = []string{"police", "health", "education", "social", "justice", "helpline"}
 	demoAges    = []string{"Y0T4", "Y5T9", "Y10T14", "Y15T17"}
-	// KATO's 20 regions with their children in thousands, rounded from the national
-	// statistics of 2024, so that the smallest region is an eighth of the largest.
-	demoRegions = []string{"10", "11", "15", "19", "23", "27", "31", "33", "35", "39", "43", "47", "51", "55", "59", "61", "62", "63", "71", "75", "79"}
+	// KATO's 20 regions with the number of children in thousands, roughly as the
+	// Bureau of National Statistics has them for 2024; only the proportions matter.
+	demoRegions = []string{"10", "11", "15", "19", "23", "27", "31", "33", "35", "39", "43", "47", "55", "59", "61", "62", "63", "71", "75", "79"}
+	demoWeights = []int{180, 230, 330, 560, 270, 230, 470, 250, 330, 200, 340, 330, 200, 120, 950, 75, 180, 460, 600, 480}
 )
 
 // demo returns the two cubes of the demonstration.
 func demo() *gateway.Definition {
-	regions := demoRegions[:20]
-	region := flat("region", gateway.Partition, gateway.ChildMost, regions...)
+	region := flat("region", gateway.Partition, gateway.ChildMost, demoRegions...)
 	region.Source.Column = gateway.ColumnRegion
-	eventRegion := flat("event_region", gateway.Multi, gateway.EventColumn, regions...)
+	eventRegion := flat("event_region", gateway.Multi, gateway.EventColumn, demoRegions...)
 	eventRegion.Source.Column = gateway.ColumnRegion
 	reached := flat("reached", gateway.Partition, gateway.ReachedIn, gateway.ReachedYes, gateway.ReachedNo, gateway.ReachedCannotTell, gateway.ReachedNoStart)
 	reached.Omitted = gateway.ReachedYes

@@ -33,8 +33,8 @@ type dimension struct {
 
 	levels [][]*gateway.Node
 	place  []map[string]int // by level: code → number
-	parent [][]int          // by level: number → number one level up
-	only   [][]bool         // by level: the node is the only child of its parent
+	parent [][]int          // by level: number → number one level up, 0 for the root
+	groups [][][]int        // by level: the siblings under each parent
 	// oneSided: the complement of its one published node is never a cell, so the
 	// group under the root is never complete (disclosure.md 2.1, "yes" without "no").
 	oneSided bool
@@ -48,6 +48,7 @@ type dimension struct {
 type set struct {
 	gateway.AdmittedSet
 
+	index   int // in lattice.sets
 	key     string
 	dims    []int // into lattice.dims
 	sizes   []int
@@ -78,7 +79,8 @@ func newLattice(d *gateway.Definition) (*lattice, error) {
 		}
 	}
 	slices.SortStableFunc(l.sets, func(a, b *set) int { return cmp.Compare(a.height(), b.height()) })
-	for _, s := range l.sets {
+	for index, s := range l.sets {
+		s.index = index
 		for i := range s.dims {
 			s.parents = append(s.parents, l.byKey[l.up(s.Set, i).Key(d)])
 		}
@@ -104,25 +106,40 @@ func (n *dimension) addLevel(level int) {
 	place := map[string]int{}
 	var nodes []*gateway.Node
 	var parent []int
-	children := map[string]int{}
+	groups := make([][]int, 1)
+	if level > 0 {
+		groups = make([][]int, len(n.levels[level-1]))
+	}
 	for i := range n.Nodes {
 		node := &n.Nodes[i]
 		if node.Level != level {
 			continue
 		}
-		place[node.Code] = len(nodes)
-		nodes = append(nodes, node)
-		children[node.Parent]++
+		above := 0
 		if level > 0 {
-			parent = append(parent, n.place[level-1][node.Parent])
+			above = n.place[level-1][node.Parent]
 		}
-	}
-	only := make([]bool, len(nodes))
-	for i, node := range nodes {
-		only[i] = level > 0 && children[node.Parent] == 1
+		place[node.Code] = len(nodes)
+		groups[above] = append(groups[above], len(nodes))
+		nodes, parent = append(nodes, node), append(parent, above)
 	}
 	n.levels, n.place = append(n.levels, nodes), append(n.place, place)
-	n.parent, n.only = append(n.parent, parent), append(n.only, only)
+	n.parent, n.groups = append(n.parent, parent), append(n.groups, groups)
+}
+
+// only reports whether a node is the only child of its parent, and so denotes the
+// same children. A single node under the root does not: its complement is the code
+// that is never published (disclosure.md 2.1).
+func (n *dimension) only(level, node int) bool {
+	return level > 0 && len(n.groups[level][n.parent[level][node]]) == 1
+}
+
+// under reports whether a node is b or lies under it.
+func (n *dimension) under(node *gateway.Node, b string) bool {
+	for node != nil && node.Code != b {
+		node = n.Node(node.Parent)
+	}
+	return node != nil
 }
 
 // omits reports whether a node is the one that is never published.
@@ -191,12 +208,11 @@ func (l *lattice) above(s *set, at []int, i int) int {
 }
 
 // label appends the cell's label, without release and measure: roots left out,
-// sorted by name, the cube not part of it (disclosure.md 2.1). Conditions that
-// others imply are dropped, so that two names of the same children are one label.
+// sorted by name, the cube not part of it (disclosure.md 2.1). The caller has
+// dropped what is implied.
 func (l *lattice) label(s *set, at []int, b []byte) []byte {
-	start := len(b)
 	for i, dim := range s.dims {
-		if len(b) > start {
+		if i > 0 {
 			b = append(b, '|')
 		}
 		b = append(b, l.dims[dim].Name...)

@@ -134,7 +134,7 @@ func (n *dimension) routes() float64 {
 			if level+1 < len(n.levels) {
 				inside[level][i] += 1 / spread[level+1][i]
 			}
-			spread[level][n.above(level, i)] += 1 / inside[level][i]
+			spread[level][n.parent[level][i]] += 1 / inside[level][i]
 		}
 	}
 	best := 1 + 1/spread[0][0]
@@ -142,18 +142,11 @@ func (n *dimension) routes() float64 {
 	for level := range n.levels {
 		next := make([]float64, len(n.levels[level]))
 		for i := range n.levels[level] {
-			p := n.above(level, i)
+			p := n.parent[level][i]
 			next[i] = 1 / (1/(1+outside[p]) + spread[level][p] - 1/inside[level][i])
 			best = max(best, inside[level][i]+next[i])
 		}
 		outside = next
 	}
 	return best
-}
-
-func (n *dimension) above(level, i int) int {
-	if level == 0 {
-		return 0
-	}
-	return n.parent[level][i]
 }

@@ -1,0 +1,169 @@
+package disclosure
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// The canonical form of a release's published cells is a line of magic, the
+// length and bytes of a JSON header, and then, set by set and cell by cell, one
+// byte of status and for a value one varint a measure. There is one encoding of
+// anything: Decode refuses what Encode would not have written.
+
+const magic = "pana/published/1\n"
+
+// header is what a release is, beside its cells.
+type header struct {
+	Release    gateway.ReleaseID    `json:"release"`
+	Number     int                  `json:"number"`
+	Lineage    string               `json:"lineage"`
+	Rules      gateway.ReleaseRules `json:"rules"`
+	Definition gateway.Definition   `json:"definition"`
+	Tables     []byte               `json:"ptables"` // as integers, for whoever replays an answer
+	Summary    Summary              `json:"summary"`
+}
+
+// maxHeader bounds the header of a release that is read.
+const maxHeader = 64 << 20
+
+// maxEncoded bounds a whole release that is read: a country's has under a million
+// cells of a few bytes.
+const maxEncoded = 1 << 30
+
+// Encode writes the canonical bytes.
+func (p *Published) Encode(w io.Writer) error {
+	head, err := json.Marshal(p.head)
+	if err != nil {
+		return fmt.Errorf("encoding the header of a release: %w", err)
+	}
+	b := binary.BigEndian.AppendUint32([]byte(magic), uint32(len(head)))
+	_, err = w.Write(append(b, head...))
+	if err != nil {
+		return fmt.Errorf("writing a release: %w", err)
+	}
+	for _, s := range p.l.sets {
+		_, err = w.Write(p.cells[s.index].append(s, nil))
+		if err != nil {
+			return fmt.Errorf("writing a release: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *published) append(s *set, b []byte) []byte {
+	for i, st := range c.status {
+		b = append(b, byte(st))
+		if st != statusValue {
+			continue
+		}
+		for _, m := range s.Measures {
+			b = binary.AppendUvarint(b, uint64(c.values[m][i]))
+		}
+	}
+	return b
+}
+
+func (p *Published) sum() (string, error) {
+	h := sha256.New()
+	err := p.Encode(h)
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// errDecode is all that is said of bytes that are not a release: they may be
+// damaged, and their content is nobody's business.
+func errDecode(what string) error {
+	return gateway.Errorf(gateway.Internal, "these are not the published cells of a release: %s", what)
+}
+
+// Decode reads what Encode wrote, and nothing else. Compare Digest with the one
+// that was approved before serving from it.
+func Decode(r io.Reader) (*Published, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxEncoded+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading a release: %w", err)
+	}
+	if len(data) > maxEncoded {
+		return nil, errDecode("they are too long")
+	}
+	p := &Published{}
+	rest, err := p.decodeHeader(data)
+	if err != nil {
+		return nil, err
+	}
+	if p.l, err = newLattice(&p.head.Definition); err != nil {
+		return nil, errDecode("their definition is refused")
+	}
+	if p.l.cells > len(rest) {
+		return nil, errDecode("cells are missing")
+	}
+	for _, s := range p.l.sets {
+		var c published
+		if c, rest, err = decodeCells(s, rest); err != nil {
+			return nil, err
+		}
+		p.cells = append(p.cells, c)
+	}
+	if len(rest) > 0 {
+		return nil, errDecode("something follows the last cell")
+	}
+	sum := sha256.Sum256(data)
+	p.digest = hex.EncodeToString(sum[:])
+	return p, nil
+}
+
+// decodeHeader reads the header and returns what follows. JSON has many spellings;
+// only the one that would be written is accepted.
+func (p *Published) decodeHeader(data []byte) ([]byte, error) {
+	rest, ok := bytes.CutPrefix(data, []byte(magic))
+	if !ok || len(rest) < 4 {
+		return nil, errDecode("they do not begin as one")
+	}
+	n := binary.BigEndian.Uint32(rest)
+	rest = rest[4:]
+	if n > maxHeader || int(n) > len(rest) {
+		return nil, errDecode("the header is cut short")
+	}
+	err := json.Unmarshal(rest[:n], &p.head)
+	if err != nil {
+		return nil, errDecode("the header is damaged")
+	}
+	again, err := json.Marshal(p.head)
+	if err != nil || !bytes.Equal(again, rest[:n]) {
+		return nil, errDecode("the header is not canonical")
+	}
+	return rest[n:], nil
+}
+
+func decodeCells(s *set, b []byte) (published, []byte, error) {
+	c := published{status: make([]status, s.cells), values: map[gateway.Measure][]int64{}}
+	for _, m := range s.Measures {
+		c.values[m] = make([]int64, s.cells)
+	}
+	for i := range c.status {
+		if len(b) == 0 || status(b[0]) > statusOmitted {
+			return c, nil, errDecode("a cell has no known status")
+		}
+		c.status[i], b = status(b[0]), b[1:]
+		if c.status[i] != statusValue {
+			continue
+		}
+		for _, m := range s.Measures {
+			v, n := binary.Uvarint(b)
+			if n <= 0 || v > 1<<62 || n > 1 && b[n-1] == 0 {
+				return c, nil, errDecode("a cell's value is damaged")
+			}
+			c.values[m][i], b = int64(v), b[n:]
+		}
+	}
+	return c, b, nil
+}

@@ -1,0 +1,93 @@
+package disclosure
+
+import "github.com/pana-exchange/pana/gateway"
+
+// What the cube file declares about cells, before any data: structural zeros, and
+// names that are synonyms because one condition implies another (disclosure.md 2.1).
+
+// names reports whether the cell is within a fact's node; i is the place of the
+// fact's dimension in the set, -1 when the cell leaves it at the root.
+func (l *lattice) names(s *set, at []int, f gateway.Fact) (i int, within bool) {
+	for i, dim := range s.dims {
+		if n := &l.dims[dim]; n.Name == f.Dimension {
+			return i, n.under(n.levels[s.Set[i].Level][at[i]], f.Node)
+		}
+	}
+	return -1, false
+}
+
+// impossible reports whether the cell is a structural zero: declared so, or a
+// contradiction of a declared implication.
+func (l *lattice) impossible(s *set, at []int) bool {
+	for _, zero := range l.def.Impossible {
+		all := true
+		for _, f := range zero {
+			_, within := l.names(s, at, f)
+			all = all && within
+		}
+		if all {
+			return true
+		}
+	}
+	for _, m := range l.def.Implied {
+		if _, holds := l.names(s, at, m.If); holds && l.contradicts(s, at, m.Then) {
+			return true
+		}
+	}
+	return false
+}
+
+// contradicts reports whether the cell names a node beside the fact's, in a
+// dimension where a child is in one node only.
+func (l *lattice) contradicts(s *set, at []int, f gateway.Fact) bool {
+	i, within := l.names(s, at, f)
+	if i < 0 || within {
+		return false
+	}
+	n := &l.dims[s.dims[i]]
+	node := n.levels[s.Set[i].Level][at[i]]
+	return n.Kind == gateway.Partition && !n.under(n.Node(f.Node), node.Code)
+}
+
+// canonical returns the cell that denotes the same children with every implied
+// condition dropped: s and at themselves for most cells.
+func (l *lattice) canonical(s *set, at []int) (*set, []int) {
+	for again := true; again; {
+		again = false
+		for _, m := range l.def.Implied {
+			_, holds := l.names(s, at, m.If)
+			if i := l.implied(s, at, m.Then); holds && i >= 0 {
+				s, at = l.drop(s, at, i)
+				again = true
+			}
+		}
+	}
+	return s, at
+}
+
+// implied returns the place of a condition that the fact makes superfluous: its
+// node, or one above it.
+func (l *lattice) implied(s *set, at []int, f gateway.Fact) int {
+	i, _ := l.names(s, at, f)
+	if i < 0 {
+		return -1
+	}
+	n := &l.dims[s.dims[i]]
+	if !n.under(n.Node(f.Node), n.levels[s.Set[i].Level][at[i]].Code) {
+		return -1
+	}
+	return i
+}
+
+// drop takes dimension i up to its root.
+func (l *lattice) drop(s *set, at []int, i int) (*set, []int) {
+	name := s.Set[i].Name
+	for {
+		c := l.above(s, at, i)
+		s = s.parents[i]
+		at = s.nodes(c, nil)
+		if i >= len(s.Set) || s.Set[i].Name != name {
+			return s, at
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package disclosure
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// keyed are the draws of disclosure.md 2.2. None of those that a reader can see
+// depends on who is in a cell: an answer is never equal or different because of a
+// member, and a member added by an uploader draws nothing anew. The one exception
+// is edge, on minorities of 10 to 18 children.
+type keyed struct {
+	prf     gateway.PRF
+	lineage []byte
+	release []byte // its number within the lineage, in decimal
+	buf     []byte
+}
+
+func newKeyed(prf gateway.PRF, lineage string, number int) *keyed {
+	return &keyed{prf: prf, lineage: []byte(lineage), release: []byte(strconv.Itoa(number))}
+}
+
+// permanent is u1: the same in every release, so that averaging over releases
+// never gets below V1.
+func (k *keyed) permanent(label []byte) uint64 { return k.prf("sdc/v2/L1", k.lineage, label) }
+
+// fresh is u2: of one release and one measure.
+func (k *keyed) fresh(m gateway.Measure, label []byte) uint64 {
+	k.buf = append(append(k.buf[:0], "release="...), k.release...)
+	k.buf = append(append(k.buf, "|measure="...), m...)
+	k.buf = append(append(k.buf, '|'), label...)
+	return k.prf("sdc/v2/L2", k.release, k.buf)
+}
+
+// threshold draws T of rule 1.
+func (k *keyed) threshold(label []byte) uint64 { return k.prf("sdc/v2/K", k.lineage, label) }
+
+// edge draws T' of rule 4. It is keyed on the minority, the r children of the
+// parent who are not in the cell, so that asking under other labels or padding the
+// majority gives no second draw.
+func (k *keyed) edge(r, key uint64) uint64 {
+	var a, b [8]byte
+	binary.BigEndian.PutUint64(a[:], r)
+	binary.BigEndian.PutUint64(b[:], key)
+	return k.prf("sdc/v2/E", a[:], b[:])
+}
+
+// outliers draws how many of the largest contributors flattening treats as
+// outliers (1 or 2) and how many form the top group (3 or 4).
+func (k *keyed) outliers(label []byte) (o, t int) {
+	u := k.prf("sdc/v2/O", k.lineage, label)
+	return 1 + int(u&1), 3 + int(u>>1&1)
+}
+
+// Floors of the law of thresholds (disclosure.md 2.4 and 2.12). A law that starts
+// lower shows smaller cells; one that favours a single number is a hard threshold
+// again, and a hard threshold is an oracle for whoever plants children around a
+// victim (AUC 0.85 to 1.00).
+const (
+	MinThreshold  = 10
+	maxSingleOdds = 0.15
+)
+
+// A law is the distribution of the secret thresholds, as integers like a p-table.
+type law struct {
+	from int
+	cum  []uint64
+}
+
+func newLaw(r gateway.ReleaseRules) (law, error) {
+	if r.ThresholdMin < MinThreshold {
+		return law{}, gateway.Errorf(gateway.Invalid, "the law of thresholds starts at %d; it may not start below %d", r.ThresholdMin, MinThreshold)
+	}
+	l := law{from: r.ThresholdMin}
+	sum := 0.0
+	for i, p := range r.Threshold {
+		if !(p > 0 && p <= maxSingleOdds+1e-9) {
+			return law{}, gateway.Errorf(gateway.Invalid, "the law of thresholds gives one number no chance or more than %g: thresholds must not be guessable", maxSingleOdds)
+		}
+		sum += p
+		cum := uint64(math.MaxUint64)
+		if i < len(r.Threshold)-1 && sum < 1 {
+			cum = uint64(math.Ldexp(sum, 64))
+		}
+		l.cum = append(l.cum, cum)
+	}
+	if math.Abs(sum-1) > 1e-9 {
+		return law{}, gateway.Errorf(gateway.Invalid, "the probabilities of the law of thresholds do not add up to 1")
+	}
+	return l, nil
+}
+
+// most is the largest threshold.
+func (l law) most() int { return l.from + len(l.cum) - 1 }
+
+// threshold is the number that a draw stands for.
+func (l law) threshold(u uint64) int {
+	for i, cum := range l.cum {
+		if u < cum {
+			return l.from + i
+		}
+	}
+	return l.most()
+}
+
+// small reports whether n is below its threshold, drawing only where that
+// matters.
+func (l law) small(n uint64, draw func() uint64) bool {
+	switch {
+	case n < uint64(l.from):
+		return true
+	case n >= uint64(l.most()):
+		return false
+	}
+	return n < uint64(l.threshold(draw()))
+}

@@ -1,0 +1,290 @@
+package disclosure
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// A Release is what [Protect] needs to know beside the counts.
+type Release struct {
+	ID       gateway.ReleaseID // Required: the lineage, a hyphen, the number.
+	Number   int               // Required: from 1, within the lineage.
+	Lineage  string            // Required: the definition's.
+	Rules    gateway.ReleaseRules
+	Coverage *gateway.Coverage // Required: without it nothing is known to be reported.
+	Noise    gateway.PRF       // Required: under K_noise, which is never rotated within a lineage.
+}
+
+// A state is what becomes of a cell; the first rule that hides it is kept, for
+// the shares of the summary only.
+type state uint8
+
+const (
+	hiddenSmall state = iota // rules 1 and 3: the zero value is the safe one
+	hiddenNear               // rule 4
+	hiddenRest               // rule 6
+	shown
+	impossible
+	notReported
+	omitted // a code that is never published
+)
+
+func (s state) hidden() bool { return s <= hiddenRest }
+
+// A protector runs the rules over one release.
+type protector struct {
+	l      *lattice
+	cells  [][]tally
+	law    law
+	keys   *keyed
+	tables *PTables
+	cap    uint64
+	report *reporting
+
+	states [][]state // by set and cell
+	noise  [][]int32 // v1 of the cells that rules 1 and 4 leave
+	alias  []map[int]cellRef
+	label  []byte
+}
+
+// A cellRef is a cell of a set.
+type cellRef struct {
+	set *set
+	at  int
+}
+
+// Protect decides every cell of a release once and for all, and uses up the
+// counts: a second call with the same Raw is an error. It refuses a definition
+// whose V the route budget does not allow (disclosure.md 2.5) and rules below the
+// floors, before it looks at any count.
+//
+// Cells that were never added are zeros and are treated like any small cell
+// (disclosure.md 2.4 rule 3).
+func Protect(raw *Raw, rel Release) (*Published, error) {
+	c, err := raw.borrow()
+	if err != nil {
+		return nil, err
+	}
+	p, err := newProtector(c, rel)
+	if err != nil {
+		return nil, err
+	}
+	raw.consume()
+	for _, s := range p.l.sets {
+		err := p.protect(s)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p.publish(rel)
+}
+
+func newProtector(c *counted, rel Release) (*protector, error) {
+	d := c.l.def
+	switch {
+	case rel.Number < 1 || rel.Lineage != d.Lineage || string(rel.ID) != fmt.Sprintf("%s-%d", rel.Lineage, rel.Number):
+		return nil, gateway.Errorf(gateway.Invalid, "release %s is not the lineage of its definition, a hyphen and a number from 1", rel.ID)
+	case rel.Noise == nil || rel.Coverage == nil:
+		return nil, gateway.Errorf(gateway.Internal, "a release is protected with a noise key and the agencies' coverage")
+	case rel.Rules.RecordCap < 1:
+		return nil, gateway.Errorf(gateway.Invalid, "the cap on one child's records must be at least 1")
+	}
+	_, err := Plan(d)
+	if err != nil {
+		return nil, err
+	}
+	p := &protector{
+		l: c.l, cells: c.cells, cap: uint64(rel.Rules.RecordCap), report: newReporting(c.l, rel.Coverage),
+		keys:   newKeyed(rel.Noise, rel.Lineage, rel.Number),
+		states: make([][]state, len(c.l.sets)), noise: make([][]int32, len(c.l.sets)), alias: make([]map[int]cellRef, len(c.l.sets)),
+	}
+	if p.law, err = newLaw(rel.Rules); err != nil {
+		return nil, err
+	}
+	if p.tables, err = NewPTables(d.V); err != nil {
+		return nil, fmt.Errorf("solving the perturbation tables: %w", err)
+	}
+	return p, nil
+}
+
+// protect decides the cells of one set. Parents are decided before, and rule 6
+// within a set looks at parents only, so one pass over the sets, with a fixed
+// point in each, is the fixed point over all.
+func (p *protector) protect(s *set) error {
+	p.states[s.index] = make([]state, s.cells)
+	p.noise[s.index] = make([]int32, s.cells)
+	if p.cells[s.index] == nil {
+		p.cells[s.index] = make([]tally, s.cells)
+	}
+	var at []int
+	for c := range s.cells {
+		at = s.nodes(c, at)
+		decided, err := p.decide(s, c, at)
+		if err != nil {
+			return err
+		}
+		p.states[s.index][c] = decided
+	}
+	for p.remainders(s) {
+	}
+	return nil
+}
+
+// decide gives a cell its state by everything but rule 6. What is decided without
+// data comes first.
+func (p *protector) decide(s *set, c int, at []int) (state, error) {
+	switch {
+	case p.omits(s, at):
+		return omitted, nil
+	case p.l.impossible(s, at):
+		return impossible, nil
+	case p.report.missing(s, at):
+		return notReported, nil
+	}
+	if t, tat := p.l.canonical(s, at); t != s {
+		return p.follow(s, c, t, tat), nil
+	}
+	cell := &p.cells[s.index][c]
+	if cell.top[0] > 0 && uint64(cell.top[0]) > p.cap {
+		return 0, gateway.Errorf(gateway.Internal, "grouping set %q: a cell counts more records of one child than the release's cap", s.key)
+	}
+	p.label = p.l.label(s, at, p.label[:0])
+	if p.law.small(cell.children, func() uint64 { return p.keys.threshold(p.label) }) {
+		return hiddenSmall, nil
+	}
+	near, err := p.nearParent(s, cell, at)
+	if near || err != nil {
+		return hiddenNear, err
+	}
+	p.noise[s.index][c] = int32(p.tables.l1.draw(int64(cell.children), p.keys.permanent(p.label)))
+	return shown, nil
+}
+
+func (p *protector) omits(s *set, at []int) bool {
+	for i, dim := range s.dims {
+		if p.l.dims[dim].omits(s.Set[i].Level, at[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// follow gives a synonym the state of the cell that it denotes.
+func (p *protector) follow(s *set, c int, t *set, tat []int) state {
+	to := 0
+	for i, node := range tat {
+		to += node * t.strides[i]
+	}
+	if p.alias[s.index] == nil {
+		p.alias[s.index] = map[int]cellRef{}
+	}
+	p.alias[s.index][c] = cellRef{t, to}
+	return p.states[t.index][to]
+}
+
+// nearParent is rule 4: a cell is hidden when the children of its parent who are
+// not in it are fewer than a secret threshold, along any dimension. It stops "all
+// of them are", and filters that drop one child. The minority may be of a code
+// that is never published, and of a multi dimension too: its children are simply
+// those of the parent who are not in the cell.
+func (p *protector) nearParent(s *set, cell *tally, at []int) (bool, error) {
+	for i, dim := range s.dims {
+		if p.l.dims[dim].only(s.Set[i].Level, at[i]) {
+			continue
+		}
+		parent := &p.cells[s.parents[i].index][p.l.above(s, at, i)]
+		if parent.children < cell.children {
+			return false, gateway.Errorf(gateway.Internal, "grouping set %q: a cell has more children than its parent in %q", s.key, s.parents[i].key)
+		}
+		r, key := parent.children-cell.children, parent.key-cell.key
+		if p.law.small(r, func() uint64 { return p.keys.edge(r, key) }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// remainders is one sweep of rule 6 over the sibling groups of a set, in the
+// order of codes: where exactly one cell of a group is hidden and the parent is
+// shown, it hides also the one with the smallest n + v1, ties by label. It
+// reports whether it hid any.
+//
+// The rule guards subtraction, so it applies where siblings add up to the parent.
+// In a multi dimension of children they do not: a hidden sector is not the margin
+// less the others, because children are in several. Its records do add up, so in a
+// set that counts events every dimension is guarded.
+//
+// An omitted code counts as hidden (a second unknown beside a cell hidden by a
+// rule) but calls for no companion itself: it is meant to be got by subtraction,
+// with the noise of all terms, and else every group of its dimension would lose a
+// code.
+func (p *protector) remainders(s *set) bool {
+	changed := false
+	var at []int
+	for i, dim := range s.dims {
+		n, level := &p.l.dims[dim], s.Set[i].Level
+		if n.Kind != gateway.Partition && s.Grain != gateway.Events || n.oneSided && level == 0 {
+			continue
+		}
+		for c := range s.cells {
+			at = s.nodes(c, at)
+			group := n.groups[level][n.parent[level][at[i]]]
+			if at[i] != group[0] {
+				continue // each group once, at its first cell
+			}
+			parent := p.states[s.parents[i].index][p.l.above(s, at, i)]
+			if parent == shown && p.companion(s, c-at[i]*s.strides[i], s.strides[i], group) {
+				changed = true
+			}
+		}
+	}
+	return changed
+}
+
+// companion hides a second cell of a group that has one hidden cell. The cells of
+// the group are origin + node*stride. It never compares a true total of hidden
+// children with anything (disclosure.md 2.4 rule 6).
+func (p *protector) companion(s *set, origin, stride int, group []int) bool {
+	states := p.states[s.index]
+	hidden, omits, best := 0, false, -1
+	for _, node := range group {
+		c := origin + node*stride
+		switch st := states[c]; {
+		case st.hidden() || st == notReported:
+			hidden++
+		case st == omitted:
+			omits = true
+		case st == shown && p.before(s, c, best):
+			best = c
+		}
+	}
+	if hidden != 1 || omits || best < 0 {
+		return false
+	}
+	states[best] = hiddenRest
+	return true
+}
+
+// before orders the candidates of rule 6 by n + v1, the permanent noise, and then
+// by label; -1 is after all. A synonym is no candidate: it is hidden with the cell
+// that it denotes.
+func (p *protector) before(s *set, c, best int) bool {
+	if _, synonym := p.alias[s.index][c]; synonym {
+		return false
+	}
+	if best < 0 {
+		return true
+	}
+	a, b := p.noisy(s, c), p.noisy(s, best)
+	if a != b {
+		return a < b
+	}
+	return bytes.Compare(p.l.label(s, s.nodes(c, nil), nil), p.l.label(s, s.nodes(best, nil), nil)) < 0
+}
+
+// noisy is n1 = n + v1.
+func (p *protector) noisy(s *set, c int) int64 {
+	return int64(p.cells[s.index][c].children) + int64(p.noise[s.index][c])
+}

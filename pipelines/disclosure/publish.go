@@ -1,0 +1,135 @@
+package disclosure
+
+import (
+	"slices"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// Published are the cells of a release as anyone with a grant may see them: the
+// only thing that can be served. It holds no true count and no key.
+type Published struct {
+	head   header
+	l      *lattice
+	cells  []published // by set
+	digest string
+}
+
+// published are the cells of one set.
+type published struct {
+	status []status
+	values map[gateway.Measure][]int64 // of the cells with statusValue
+}
+
+// A status is a [gateway.CellStatus] in a byte.
+type status uint8
+
+const (
+	statusSuppressed status = iota
+	statusValue
+	statusImpossible
+	statusNotReported
+	statusOmitted // never in a table
+)
+
+var statusNames = [...]gateway.CellStatus{
+	gateway.StatusSuppressed, gateway.StatusValue, gateway.StatusImpossible, gateway.StatusNotReported, gateway.StatusSuppressed,
+}
+
+// outside is what a reader learns of a state: never which rule hid a cell.
+func (s state) outside() status {
+	switch s {
+	case shown:
+		return statusValue
+	case impossible:
+		return statusImpossible
+	case notReported:
+		return statusNotReported
+	case omitted:
+		return statusOmitted
+	default:
+		return statusSuppressed
+	}
+}
+
+// publish draws the release noise of every shown cell and puts the release
+// together.
+func (p *protector) publish(rel Release) (*Published, error) {
+	out := &Published{
+		head: header{
+			Release: rel.ID, Number: rel.Number, Lineage: rel.Lineage, Rules: rel.Rules, Definition: *p.l.def,
+			Tables: p.tables.bytes(), Summary: p.summary(),
+		},
+		l: p.l,
+	}
+	for _, s := range p.l.sets {
+		out.cells = append(out.cells, p.values(s, out.cells))
+	}
+	var err error
+	out.digest, err = out.sum()
+	return out, err
+}
+
+// values publishes one set; earlier ones are there to copy synonyms from.
+func (p *protector) values(s *set, earlier []published) published {
+	out := published{status: make([]status, s.cells), values: map[gateway.Measure][]int64{}}
+	for _, m := range s.Measures {
+		out.values[m] = make([]int64, s.cells)
+	}
+	var at []int
+	for c, state := range p.states[s.index] {
+		out.status[c] = state.outside()
+		if state != shown {
+			continue
+		}
+		to, synonym := p.alias[s.index][c]
+		at = s.nodes(c, at)
+		p.label = p.l.label(s, at, p.label[:0])
+		for _, m := range s.Measures {
+			if synonym {
+				out.values[m][c] = earlier[to.set.index].values[m][to.at]
+			} else {
+				out.values[m][c] = p.value(s, c, m)
+			}
+		}
+	}
+	return out
+}
+
+// value perturbs one measure of a shown cell: unbiased rounding of n + v1, and the
+// bottom code. Whether a cell is shown is never decided here (disclosure.md 2.3).
+func (p *protector) value(s *set, c int, m gateway.Measure) int64 {
+	cell := &p.cells[s.index][c]
+	n1 := p.noisy(s, c)
+	if m == gateway.CountRecords {
+		o, t := p.keys.outliers(p.label)
+		n1 = cell.flatten(o, t, int64(p.noise[s.index][c]))
+	}
+	j := n1 + p.tables.l2.draw(n1, p.keys.fresh(m, p.label))
+	return max(j, int64(p.law.from))
+}
+
+// Cell returns a published cell by its canonical label ("region=61|sex=F"). It
+// reports false for a label or measure that the release does not have. The value
+// is meant only with [gateway.StatusValue].
+func (p *Published) Cell(label string, m gateway.Measure) (gateway.CellStatus, int64, bool) {
+	s, c, ok := p.l.find(label)
+	if !ok || !slices.Contains(s.Measures, m) || p.cells[s.index].status[c] == statusOmitted {
+		return "", 0, false
+	}
+	return statusNames[p.cells[s.index].status[c]], p.cells[s.index].values[m][c], true
+}
+
+// Release returns the id of the release.
+func (p *Published) Release() gateway.ReleaseID { return p.head.Release }
+
+// Definition returns the definition that the release was built from; it is not to
+// be changed.
+func (p *Published) Definition() *gateway.Definition { return p.l.def }
+
+// Rules returns the rules pinned in the release.
+func (p *Published) Rules() gateway.ReleaseRules { return p.head.Rules }
+
+// Digest returns the SHA-256, in hex, of the bytes that Encode writes. Approval
+// names it, and every table carries it.
+func (p *Published) Digest() string { return p.digest }

@@ -1,0 +1,181 @@
+package disclosure
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// MaxTop is how many of a cell's largest record counts flattening looks at: two
+// outliers and a top group of four (disclosure.md 2.3).
+const MaxTop = 6
+
+// A Count is what a build found in one non-empty cell.
+type Count struct {
+	Children uint64   // distinct children
+	Records  uint64   // sum over the children of their records, each capped
+	Top      []uint32 // the largest capped counts of single children, descending, at most MaxTop
+	Key      uint64   // sum of the children's subject keys, modulo 2^64
+}
+
+// Raw holds the counted cells of a release until they are protected. It can be
+// filled and given to [Protect], once; nothing else. The counts live in closures,
+// which no printer, encoder or reflection can see into (style.md 3).
+//
+// A Raw is for one goroutine.
+type Raw struct {
+	add     func(gateway.GroupingSet, []string, Count) error
+	borrow  func() (*counted, error)
+	consume func()
+}
+
+// counted is what a Raw hides.
+type counted struct {
+	l     *lattice
+	err   error // why the definition cannot be counted
+	cells [][]tally
+	used  bool
+}
+
+// A tally is a [Count] in place.
+type tally struct {
+	children, records, key uint64
+	top                    [MaxTop]uint32
+}
+
+// NewRaw returns an empty Raw for a definition. What is wrong with the definition
+// is reported by the first call of Add or Protect.
+func NewRaw(d *gateway.Definition) *Raw {
+	c := &counted{}
+	c.l, c.err = newLattice(d)
+	if c.err == nil {
+		c.cells = make([][]tally, len(c.l.sets))
+	}
+	return &Raw{
+		add: c.add,
+		borrow: func() (*counted, error) {
+			if c.used {
+				return nil, gateway.Errorf(gateway.Conflict, "the counted cells are used up: they are protected once")
+			}
+			return c, c.err
+		},
+		consume: func() { c.cells, c.used = nil, true },
+	}
+}
+
+// Add puts in a non-empty cell: one node a dimension of the set, in the set's
+// order. It refuses sets and nodes that the definition does not have, a cell that
+// came before, and counts that contradict one another; the error names the set,
+// never the cell or a count.
+func (r *Raw) Add(set gateway.GroupingSet, nodes []string, c Count) error {
+	return r.add(set, nodes, c)
+}
+
+func (c *counted) add(g gateway.GroupingSet, nodes []string, n Count) error {
+	if c.err != nil {
+		return c.err
+	}
+	if c.used {
+		return gateway.Errorf(gateway.Conflict, "the counted cells are used up")
+	}
+	s := c.l.lookup(g)
+	if s == nil {
+		return gateway.Errorf(gateway.Invalid, "a counted cell is of a grouping set that no cube admits")
+	}
+	at, ok := c.l.cell(s, nodes)
+	if !ok {
+		return gateway.Errorf(gateway.Invalid, "grouping set %q: a counted cell is of a node that is not registered", s.key)
+	}
+	if !n.consistent(slices.Contains(s.Measures, gateway.CountRecords)) {
+		return gateway.Errorf(gateway.Internal, "grouping set %q: the counts of a cell contradict one another", s.key)
+	}
+	if c.cells[s.index] == nil {
+		c.cells[s.index] = make([]tally, s.cells)
+	}
+	cell := &c.cells[s.index][at]
+	if cell.children != 0 {
+		return gateway.Errorf(gateway.Internal, "grouping set %q: a cell was counted twice", s.key)
+	}
+	*cell = tally{children: n.Children, records: n.Records, key: n.Key}
+	copy(cell.top[:], n.Top)
+	return nil
+}
+
+// consistent reports whether the numbers can belong to one non-empty cell. The
+// upper bound leaves room for sums of eight of them.
+func (n Count) consistent(records bool) bool {
+	if n.Children == 0 || n.Children > 1<<40 || n.Records > 1<<50 {
+		return false
+	}
+	if !records && n.Records == 0 && len(n.Top) == 0 {
+		return true
+	}
+	if len(n.Top) != int(min(n.Children, MaxTop)) || n.Records < n.Children {
+		return false
+	}
+	sum := uint64(0)
+	for i, top := range n.Top {
+		if top == 0 || i > 0 && top > n.Top[i-1] {
+			return false
+		}
+		sum += uint64(top)
+	}
+	rest, last := n.Children-uint64(len(n.Top)), uint64(n.Top[len(n.Top)-1])
+	return n.Records >= sum+rest && n.Records <= sum+rest*last
+}
+
+// lookup returns the set, nil when no cube admits it.
+func (l *lattice) lookup(g gateway.GroupingSet) *set {
+	for _, sd := range g {
+		i, ok := l.byName[sd.Name]
+		if !ok || sd.Level < 0 || sd.Level >= len(l.dims[i].levels) {
+			return nil
+		}
+	}
+	return l.byKey[g.Key(l.def)]
+}
+
+// Format writes the type's name whatever the verb.
+func (r *Raw) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "disclosure.Raw(withheld)") }
+
+// MarshalJSON always fails: counted cells have no encoding.
+func (r *Raw) MarshalJSON() ([]byte, error) { return nil, errEncoded() }
+
+// MarshalText always fails, as MarshalJSON does.
+func (r *Raw) MarshalText() ([]byte, error) { return nil, errEncoded() }
+
+// MarshalBinary always fails, as MarshalJSON does; encoding/gob asks it.
+func (r *Raw) MarshalBinary() ([]byte, error) { return nil, errEncoded() }
+
+func errEncoded() error {
+	return gateway.Errorf(gateway.Internal, "counted cells cannot be encoded")
+}
+
+// Count returns a counted cell by its label, for tests that compare a build with
+// the truth. Only a test can call it: no other program can make a [testing.TB],
+// and in a program that is not a test binary it panics.
+func (r *Raw) Count(t testing.TB, label string) (Count, bool) {
+	t.Helper()
+	if !testing.Testing() {
+		panic("disclosure: counted cells are not readable outside tests")
+	}
+	c, err := r.borrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, at, ok := c.l.find(label)
+	if !ok || c.cells[s.index] == nil || c.cells[s.index][at].children == 0 {
+		return Count{}, false
+	}
+	cell := c.cells[s.index][at]
+	n := Count{Children: cell.children, Records: cell.records, Key: cell.key}
+	for _, top := range cell.top {
+		if top > 0 {
+			n.Top = append(n.Top, top)
+		}
+	}
+	return n, true
+}

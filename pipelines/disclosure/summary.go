@@ -1,0 +1,93 @@
+package disclosure
+
+// A Summary describes what protection did to a release, for the officer's risk
+// page: shares in steps of 5 %, never a cell.
+type Summary struct {
+	Cells int          `json:"cells"` // by the code lists, omitted codes left out
+	Sets  []SetSummary `json:"sets"`
+	// Cubes are the same over all sets of a cube.
+	Cubes []SetSummary `json:"cubes"`
+}
+
+// A SetSummary describes one grouping set, or all of a cube's.
+type SetSummary struct {
+	Name        string `json:"name"`         // "region@region|sex@sex", or the cube's id
+	Cells       int    `json:"cells"`        // that a table can show
+	Impossible  int    `json:"impossible"`   // declared, so no secret
+	NotReported int    `json:"not_reported"` // from registrations, so no secret
+	Hidden      int    `json:"hidden_percent"`
+	// By rule, the first that hid a cell; only for 100 cells and more, because in a
+	// small set a share is a cell and readers must not learn why it is hidden.
+	Rules *RuleShares `json:"by_rule,omitempty"`
+}
+
+// RuleShares are shares of the cells in percent, each rounded to 5.
+type RuleShares struct {
+	Small     int `json:"small_or_zero"` // rules 1 and 3
+	Near      int `json:"near_parent"`   // rule 4
+	Remainder int `json:"remainder"`     // rule 6
+}
+
+// ruleCells is the least number of cells whose shares by rule are given.
+const ruleCells = 100
+
+// tallied are the exact numbers, kept inside.
+type tallied struct{ cells, small, near, rest, impossible, silent int }
+
+func (t *tallied) add(states []state) {
+	for _, s := range states {
+		if s == omitted {
+			continue
+		}
+		t.cells++
+		switch s {
+		case hiddenSmall:
+			t.small++
+		case hiddenNear:
+			t.near++
+		case hiddenRest:
+			t.rest++
+		case impossible:
+			t.impossible++
+		case notReported:
+			t.silent++
+		default:
+		}
+	}
+}
+
+func (t tallied) summary(name string) SetSummary {
+	share := func(n int) int { return (n*40/max(1, t.cells) + 1) / 2 * 5 }
+	s := SetSummary{
+		Name: name, Cells: t.cells, Impossible: t.impossible, NotReported: t.silent,
+		Hidden: share(t.small + t.near + t.rest),
+	}
+	if t.cells >= ruleCells {
+		s.Rules = &RuleShares{share(t.small), share(t.near), share(t.rest)}
+	}
+	return s
+}
+
+func (p *protector) summary() Summary {
+	var sum Summary
+	cubes := map[string]*tallied{}
+	for _, s := range p.l.sets {
+		var t tallied
+		t.add(p.states[s.index])
+		sum.Cells += t.cells
+		sum.Sets = append(sum.Sets, t.summary(s.key))
+		for _, id := range s.Cubes {
+			if cubes[id] == nil {
+				cubes[id] = &tallied{}
+			}
+			cubes[id].add(p.states[s.index])
+		}
+	}
+	for _, c := range p.l.def.Cubes {
+		sum.Cubes = append(sum.Cubes, cubes[c.ID].summary(c.ID))
+	}
+	return sum
+}
+
+// Summary returns the shares of hidden cells, by grouping set and by cube.
+func (p *Published) Summary() Summary { return p.head.Summary }
