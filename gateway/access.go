@@ -25,6 +25,7 @@ const (
 	ActReadContract   ActionName = "contract.read"
 	ActBuildRelease   ActionName = "release.build"
 	ActReadRelease    ActionName = "release.read"
+	ActReadRisk       ActionName = "release.risk"
 	ActApproveRelease ActionName = "release.approve"
 	ActCloseRelease   ActionName = "release.withdraw"
 	ActAsk            ActionName = "release.ask"
