@@ -1,0 +1,240 @@
+package pipelines
+
+import (
+	"bytes"
+	"math/bits"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// problem reports what is wrong with a field of the current row, -1 for the row.
+func (st *stream) problem(field int, code gateway.ProblemCode) {
+	name := gateway.FieldName("")
+	if field >= 0 {
+		name = st.schema.contract.Fields[field].Name
+	}
+	st.bad = true
+	st.tally.problems.Add(gateway.RowError{Line: st.scan.line, Field: name, Code: code}, st.maxProblems)
+}
+
+// row decodes and checks the current record, and reports whether it may be kept.
+func (st *stream) row() bool {
+	st.bad = false
+	switch n := len(st.scan.cells); {
+	case n < st.width:
+		st.problem(-1, codeTooFewCells)
+		return false
+	case n > st.width:
+		st.problem(-1, codeTooManyCells)
+		return false
+	}
+	st.decode()
+	st.checkConditions()
+	st.checkPerson()
+	st.checkEvent()
+	st.checkOrder()
+	st.checkAge()
+	st.checkRecord()
+	if !st.bad {
+		st.checkRules()
+	}
+	return !st.bad
+}
+
+// decode fills the slots, and says of every cell alone what is wrong with it.
+func (st *stream) decode() {
+	for i := range st.schema.columns {
+		c := &st.schema.columns[i]
+		slot := &st.slots[i]
+		*slot = noSlot
+		if c.place < 0 {
+			continue
+		}
+		cell := st.scan.cell(c.place)
+		if len(cell) == 0 {
+			if c.field.Required {
+				st.problem(i, codeRequired)
+			}
+			continue
+		}
+		if st.scan.cells[c.place].form == bare {
+			slot.given = true
+			st.problem(i, codeBareQuote)
+			continue
+		}
+		var code gateway.ProblemCode
+		if c.field.Type == gateway.TypeIIN {
+			slot.given = true
+			if st.iin, code = st.parseIIN(cell); code == "" {
+				slot.ok = true
+			}
+		} else {
+			*slot, code = c.decode(cell, st.today)
+		}
+		if code != "" {
+			st.problem(i, code)
+		}
+	}
+}
+
+func (st *stream) parseIIN(cell []byte) (iinFacts, gateway.ProblemCode) {
+	if placeholder(cell) {
+		return iinFacts{}, codePlaceholder
+	}
+	return parseIIN(cell, st.today)
+}
+
+// checkConditions demands the fields that are required under a condition.
+func (st *stream) checkConditions() {
+	for _, i := range st.conditional {
+		if c := &st.schema.columns[i]; !st.slots[i].given && c.when.holds(st.schema, st.slots) {
+			st.problem(i, codeRequired)
+		}
+	}
+}
+
+// checkPerson holds birth date and sex against the IIN, and then takes both from
+// the IIN where there is a valid one, never from the other columns (domain.md
+// 3.1). A plan that drops the IIN takes nothing from it.
+func (st *stream) checkPerson() {
+	s := st.schema
+	st.birth = noSlot
+	if s.birth >= 0 {
+		st.birth = st.slots[s.birth]
+	}
+	if s.iin < 0 || !st.slots[s.iin].ok {
+		return
+	}
+	if st.birth.ok && st.birth.v != st.iin.birth.v {
+		st.problem(s.birth, codeIINDateMismatch)
+	}
+	sex := s.female
+	if st.iin.male {
+		sex = s.male
+	}
+	if s.sex >= 0 {
+		if said := &st.slots[s.sex]; said.ok && said.v != sex && (said.v == s.male || said.v == s.female) {
+			st.problem(s.sex, codeIINSexMismatch)
+		}
+	}
+	if !st.program.pid {
+		return
+	}
+	st.birth = st.iin.birth
+	if s.birth >= 0 {
+		st.slots[s.birth] = st.birth
+	}
+	if s.sex >= 0 {
+		st.slots[s.sex] = slot{v: sex, given: true, ok: true}
+	}
+}
+
+// checkEvent holds the date of the event against the period of the batch, and the
+// codes against that date.
+func (st *stream) checkEvent() {
+	event := &st.slots[st.schema.event]
+	if !event.ok {
+		return
+	}
+	day := gateway.Day(event.v) //nolint:gosec // a day
+	if st.from != gateway.NoDay && day < st.from || st.to != gateway.NoDay && day > st.to {
+		st.problem(st.schema.event, codeDateOutside)
+	}
+	for _, i := range st.dated {
+		c, slot := &st.schema.columns[i], &st.slots[i]
+		switch {
+		case !slot.ok:
+		case c.field.Multi:
+			for set := uint64(slot.v); set != 0; set &= set - 1 { //nolint:gosec // bits
+				if !c.field.List.ValidOn(uint16(bits.TrailingZeros64(set)+1), day) { //nolint:gosec // at most 64
+					st.problem(i, codeCodeNotValid)
+					break
+				}
+			}
+		case !c.field.List.ValidOn(uint16(slot.v), day): //nolint:gosec // a number of a code
+			st.problem(i, codeCodeNotValid)
+		}
+	}
+}
+
+func (st *stream) checkOrder() {
+	for _, pair := range st.schema.order {
+		earlier, later := &st.slots[pair[0]], &st.slots[pair[1]]
+		if earlier.ok && later.ok && earlier.v > later.v {
+			st.problem(pair[1], codeDateOrder)
+		}
+	}
+}
+
+// checkAge derives the age at the event, from the birth where it is known, and
+// refuses what is no child's.
+func (st *stream) checkAge() {
+	s := st.schema
+	st.age, st.days, st.ageFromBirth = noSlot, noSlot, false
+	event := &st.slots[s.event]
+	switch {
+	case st.birth.ok && event.ok:
+		st.ageFromBirth = true
+		blame := s.birth
+		if blame < 0 {
+			blame = s.iin
+		}
+		if event.v < st.birth.v {
+			st.problem(s.event, codeDateBeforeBirth)
+			return
+		}
+		st.age = slot{v: int64((event.ymd - st.birth.ymd) / 10000), given: true, ok: true}
+		st.days = slot{v: event.v - st.birth.v, given: true, ok: true}
+		st.checkChild(blame)
+	case s.age >= 0 && st.slots[s.age].ok && !st.birth.ok:
+		st.age = st.slots[s.age]
+		st.checkChild(s.age)
+	}
+	st.slots[len(s.columns)], st.slots[len(s.columns)+1] = st.age, st.days
+}
+
+// checkChild refuses an age that is no child's or that no band holds.
+func (st *stream) checkChild(field int) {
+	if st.age.v >= adult || st.schema.bands != nil && st.schema.bands[st.age.v] == 0 {
+		st.problem(field, codeAgeRange)
+		st.age, st.days = noSlot, noSlot
+	}
+}
+
+// checkRecord refuses the second record with one identifier. Of more than
+// Limits.Unique records, only doubles of those first ones are found.
+func (st *stream) checkRecord() {
+	i := st.schema.record
+	if i < 0 || !st.slots[i].ok {
+		return
+	}
+	st.hasher.RecordKey(&st.recordKey, st.cell(i))
+	if !st.seen.add(st.recordKey) {
+		st.problem(i, codeDuplicate)
+	}
+}
+
+// checkRules asks the row rules of the policy.
+func (st *stream) checkRules() {
+	for i := range st.rules.rules {
+		if r := &st.rules.rules[i]; r.holds(&st.facts) {
+			st.problem(-1, r.code)
+		}
+	}
+}
+
+// wrongCell returns the field of the first cell of the current record that holds
+// what ends the reading.
+func (st *stream) wrongCell(code gateway.ProblemCode) gateway.FieldName {
+	good := validUTF8
+	if code == codeNUL {
+		good = func(cell []byte) bool { return bytes.IndexByte(cell, 0) < 0 }
+	}
+	at := st.scan.wrongCell(good)
+	for i := range st.schema.columns {
+		if at >= 0 && st.schema.columns[i].place == at {
+			return st.schema.columns[i].field.Name
+		}
+	}
+	return ""
+}

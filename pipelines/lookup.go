@@ -1,0 +1,71 @@
+package pipelines
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// A codeTable finds the number of a code: open addressing over codes of up to 16
+// bytes, held as two words. Longer codes are asked of the list.
+type codeTable struct {
+	list  *gateway.CodeList
+	slots []codeSlot // a power of two, at most half full
+	shift uint
+}
+
+type codeSlot struct {
+	low, high uint64 // the code's bytes, zero behind them
+	number    uint16 // 0: the slot is free
+}
+
+func newCodeTable(list *gateway.CodeList) *codeTable {
+	size := bits.Len(uint(len(list.Codes))*2 + 1)
+	t := &codeTable{list: list, slots: make([]codeSlot, 1<<size), shift: uint(64 - size)}
+	for i, c := range list.Codes {
+		if len(c.Code) > 16 {
+			continue
+		}
+		var text [16]byte
+		copy(text[:], c.Code)
+		slot := codeSlot{
+			binary.LittleEndian.Uint64(text[:8]), binary.LittleEndian.Uint64(text[8:]), uint16(i + 1),
+		}
+		at := t.place(slot.low, slot.high)
+		for t.slots[at].number != 0 {
+			at = (at + 1) & (len(t.slots) - 1)
+		}
+		t.slots[at] = slot
+	}
+	return t
+}
+
+func (t *codeTable) place(low, high uint64) int {
+	h := (low ^ bits.RotateLeft64(high, 29)) * 0x9e3779b97f4a7c15
+	return int(h >> t.shift) //nolint:gosec // at most 17 bits
+}
+
+// number returns the number of a code, and 0 for what is not in the list. Behind
+// the cell there must be 16 bytes to read, as there are in a scanner's buffer. A
+// cell holds no NUL, so the bytes with zeros behind them tell codes apart.
+func (t *codeTable) number(cell []byte) uint16 {
+	n := len(cell)
+	if n > 16 || cap(cell) < 16 {
+		number, _ := t.list.Number(cell)
+		return number
+	}
+	words := cell[:16]
+	low, high := binary.LittleEndian.Uint64(words), uint64(0)
+	if n > 8 {
+		high = binary.LittleEndian.Uint64(words[8:]) & (1<<(8*uint(n-8)) - 1)
+	} else {
+		low &= 1<<(8*uint(n)) - 1
+	}
+	for at := t.place(low, high); ; at = (at + 1) & (len(t.slots) - 1) {
+		s := &t.slots[at]
+		if s.number == 0 || s.low == low && s.high == high {
+			return s.number
+		}
+	}
+}

@@ -1,0 +1,143 @@
+// Package pipelines turns an agency's file into what may be stored: a reader in,
+// column blocks out. Everything raw lives and ends here.
+//
+// Call [Open] with a contract and the plan that the policy in force made for it:
+// both are compiled before the header is read. Then call [Reader.Next] until
+// io.EOF, and store each block. [Reader.Problems] says what was wrong, by line,
+// column and code; [Describe] says what a code means.
+//
+//	r, err := pipelines.Open(file, pipelines.Options{Contract: c, Plan: plan, Keys: keys, …})
+//	for err == nil {
+//		if err = r.Next(ctx, block); err == nil {
+//			err = store(block)
+//		}
+//	}
+//	if err != io.EOF { … }
+//
+// The file is CSV (RFC 4180) in UTF-8, streamed: memory does not grow with it,
+// but for 16 bytes a record, up to a limit, to find doubled record identifiers.
+//
+// It will not store what the plan does not name, obey a plan that crosses a floor,
+// read a column that the contract does not have, repair a value, or repeat one:
+// errors and problems name places and codes only. No type of this package that
+// leaves it can be printed, logged or encoded to show what a file holds.
+package pipelines
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
+)
+
+// Options say how a file is read.
+type Options struct {
+	Contract    *gateway.Contract  // required
+	Plan        gateway.Plan       // required: of that contract and version
+	Keys        *pseudonym.Keyring // required
+	Agency      gateway.AgencyID   // required: record identifiers are hashed under a key of its own
+	Batch       gateway.Manifest   // the period is required; NoDay leaves that side open
+	Today       gateway.Day        // required: no date may be later
+	Rand        io.Reader          // nil: crypto/rand
+	MaxProblems int                // problems that are kept with their place; 0: 1000
+	Limits      Limits
+}
+
+// Limits bound what one file may cost. Zero values stand for the defaults.
+type Limits struct {
+	RowBytes int // longest row; 64 KiB
+	Columns  int // most columns; 256
+	Rows     int // most records; 10,000,000
+	Unique   int // records whose identifiers are remembered to find doubles; 1,048,576
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Contract == nil:
+		return errors.New("a contract is required")
+	case o.Keys == nil:
+		return errors.New("a keyring is required")
+	case o.Agency == "":
+		return errors.New("an agency is required")
+	case o.Today <= oldestEvent:
+		return errors.New("today's date is required")
+	case o.Batch.PeriodFrom != gateway.NoDay && o.Batch.PeriodTo != gateway.NoDay && o.Batch.PeriodTo < o.Batch.PeriodFrom:
+		return gateway.Errorf(gateway.Invalid, "the period of the batch ends before it starts")
+	case o.Batch.Reject != "" && o.Batch.Reject != gateway.RejectBatch && o.Batch.Reject != gateway.RejectRows:
+		return gateway.Errorf(gateway.Invalid, "a batch rejects %s or %s", gateway.RejectBatch, gateway.RejectRows)
+	case o.MaxProblems < 0 || o.Limits.RowBytes < 0 || o.Limits.Columns < 0 || o.Limits.Rows < 0 || o.Limits.Unique < 0 ||
+		o.Limits.RowBytes > 1<<28:
+		return errors.New("a limit is negative or too large")
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	for value, standard := range map[*int]int{
+		&o.MaxProblems: 1000, &o.Limits.RowBytes: 64 << 10, &o.Limits.Columns: 256,
+		&o.Limits.Rows: 10_000_000, &o.Limits.Unique: 1 << 20,
+	} {
+		if *value == 0 {
+			*value = standard
+		}
+	}
+	return nil
+}
+
+// A Reader reads one file. It is not safe for concurrent use. What it reads is
+// held by a closure, because a field could be printed.
+type Reader struct {
+	next    func(ctx context.Context, b *gateway.Block) error
+	tally   *tally
+	dialect Dialect
+}
+
+// A tally counts what was read; it holds nothing of what was in it.
+type tally struct {
+	rows, refused int
+	problems      gateway.Problems
+}
+
+// Open compiles contract and plan, and reads and checks the header. A wrong header
+// is a *gateway.Error, Invalid, that names columns; so is a file that cannot be
+// read as text. Everything else is a fault of the system's own.
+func Open(r io.Reader, o Options) (*Reader, error) {
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("opening a file: %w", err)
+	}
+	st, err := newStream(r, &o)
+	if err != nil {
+		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
+	}
+	dialect, places, err := st.scan.open(context.Background(), o.Contract, o.Limits.Columns)
+	if err != nil {
+		return nil, err
+	}
+	st.width = len(st.scan.cells)
+	for i, place := range places {
+		st.schema.columns[i].place = place
+	}
+	return &Reader{next: st.next, tally: st.tally, dialect: dialect}, nil
+}
+
+// Next fills the block with up to gateway.BlockRows rows, and returns io.EOF, and
+// an empty block, when there are no more. What ends the reading is a
+// *gateway.Error, Invalid or TooLarge, with line, column and code; the rows of
+// earlier blocks must then not be kept. Under RejectBatch nothing is put into
+// blocks from the first bad row on, but the file is read to its end.
+func (r *Reader) Next(ctx context.Context, b *gateway.Block) error { return r.next(ctx, b) }
+
+// Rows returns how many records were good so far.
+func (r *Reader) Rows() int { return r.tally.rows }
+
+// Refused returns how many records were not.
+func (r *Reader) Refused() int { return r.tally.refused }
+
+// Problems returns what was wrong so far.
+func (r *Reader) Problems() *gateway.Problems { return &r.tally.problems }
+
+// Dialect returns how the file is written.
+func (r *Reader) Dialect() Dialect { return r.dialect }
