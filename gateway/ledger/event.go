@@ -69,10 +69,11 @@ const (
 	Refused   Outcome = "refused"   // the input was wrong
 	Failed    Outcome = "failed"    // the system's own fault
 	Cancelled Outcome = "cancelled" // the caller went away or gave up
+	Fenced    Outcome = "fenced"    // another attempt took its place
 	Expired   Outcome = "expired"   // nobody was at it any more
 )
 
-var outcomes = []Outcome{Intended, Done, Allowed, Denied, Refused, Failed, Cancelled, Expired}
+var outcomes = []Outcome{Intended, Done, Allowed, Denied, Refused, Failed, Cancelled, Fenced, Expired}
 
 // Valid reports whether the event is in the list.
 func (e Event) Valid() bool { return slices.Contains(events, e) }

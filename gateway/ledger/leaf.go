@@ -125,9 +125,9 @@ func (l Leaf) check() error {
 	switch {
 	case !l.Event.Valid() || !l.Outcome.Valid():
 		return errEvent
-	case !internalID(l.Actor) || !(l.Object == "" || internalID(l.Object)):
+	case !internalID(l.Actor), l.Object != "" && !internalID(l.Object):
 		return errID
-	case !(l.Policy == "" || hexDigest(string(l.Policy))) || !(l.Commit == "" || hexDigest(l.Commit)):
+	case l.Policy != "" && !hexDigest(string(l.Policy)), l.Commit != "" && !hexDigest(l.Commit):
 		return errHash
 	case l.Seq > maxInteger || l.Snapshot > maxInteger:
 		return errRange

@@ -52,5 +52,10 @@ func Commitment(salt, detail []byte) string {
 // first size leaves: its record hash, then the nodes that it completes. They take
 // the stored hash indices from tlog.StoredHashCount(size) on.
 func Append(size uint64, leaf []byte, stored tlog.HashReader) ([]tlog.Hash, error) {
-	return tlog.StoredHashesForRecordHash(int64(size), tlog.RecordHash(leaf), stored)
+	return tlog.StoredHashesForRecordHash(signed(size), tlog.RecordHash(leaf), stored)
 }
+
+// signed and unsigned are between our sizes and tlog's.
+func signed(n uint64) int64 { return int64(n) } //nolint:gosec // sizes are at most maxInteger
+
+func unsigned(n int64) uint64 { return uint64(n) } //nolint:gosec // sizes are not negative

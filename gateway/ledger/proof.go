@@ -24,7 +24,7 @@ func InclusionProof(index, size uint64, stored tlog.HashReader) ([][]byte, error
 	if index >= size || size > maxInteger {
 		return nil, fmt.Errorf("ledger: no leaf %d in a log of %d", index, size)
 	}
-	path, err := tlog.ProveRecord(int64(size), int64(index), stored)
+	path, err := tlog.ProveRecord(signed(size), signed(index), stored)
 	if err != nil {
 		return nil, fmt.Errorf("proving leaf %d: %w", index, err)
 	}
@@ -43,10 +43,10 @@ func (p Inclusion) Verify(key note.Verifier) (Leaf, error) {
 		return Leaf{}, err
 	}
 	path, ok := hashesIn(p.Proof)
-	if !ok || leaf.Seq != p.Index || p.Index >= uint64(tree.N) {
+	if !ok || leaf.Seq != p.Index || p.Index >= unsigned(tree.N) {
 		return Leaf{}, errProof
 	}
-	if tlog.CheckRecord(path, tree.N, tree.Hash, int64(p.Index), tlog.RecordHash(p.Leaf)) != nil {
+	if tlog.CheckRecord(path, tree.N, tree.Hash, signed(p.Index), tlog.RecordHash(p.Leaf)) != nil {
 		return Leaf{}, errProof
 	}
 	return leaf, nil
@@ -58,7 +58,7 @@ func ConsistencyProof(earlier, size uint64, stored tlog.HashReader) ([][]byte, e
 	if earlier == 0 || earlier > size || size > maxInteger {
 		return nil, fmt.Errorf("ledger: no proof from %d to %d", earlier, size)
 	}
-	path, err := tlog.ProveTree(int64(size), int64(earlier), stored)
+	path, err := tlog.ProveTree(signed(size), signed(earlier), stored)
 	if err != nil {
 		return nil, fmt.Errorf("proving that %d continues %d: %w", size, earlier, err)
 	}

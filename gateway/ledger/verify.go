@@ -55,14 +55,14 @@ func VerifyLog(log Log, key note.Verifier) (uint64, error) {
 		if err := f.check(data, next, log.Hashes != nil); err != nil {
 			return f.size, err
 		}
-		if f.size == uint64(tree.N) {
+		if f.size == unsigned(tree.N) {
 			if proved = f.root() == tree.Hash; !proved {
 				return f.size, errRoot
 			}
 		}
 	}
 	switch {
-	case f.size < uint64(tree.N):
+	case f.size < unsigned(tree.N):
 		return f.size, errShort
 	case !proved:
 		return f.size, errRoot
@@ -70,7 +70,7 @@ func VerifyLog(log Log, key note.Verifier) (uint64, error) {
 	return f.size, nil
 }
 
-func noHashes() (tlog.Hash, error, bool) { return tlog.Hash{}, nil, false } //nolint:revive,staticcheck // the shape of iter.Pull2's next
+func noHashes() (tlog.Hash, error, bool) { return tlog.Hash{}, nil, false }
 
 // check takes in the next leaf and compares it with its stored hashes.
 func (f *frontier) check(data []byte, next func() (tlog.Hash, error, bool), stored bool) error {

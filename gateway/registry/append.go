@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,7 +89,7 @@ type Asked struct {
 	Caller   gateway.Caller
 	Release  gateway.ReleaseID
 	Purpose  gateway.Purpose
-	Decision string // id of the decision: letters, digits, "-"
+	Decision string // id of the decision, in hex; "" when policy denied
 	Policy   gateway.Revision
 	Snapshot uint64 // of the release
 	Allowed  bool
@@ -98,20 +99,29 @@ type Asked struct {
 // Ask logs a question. The answer may leave when it returns nil, and not a byte of
 // it before (trust.md 4.2). The leaf's object is release/purpose/decision.
 func (r *Registry) Ask(ctx context.Context, q Asked) error {
-	purpose := string(q.Purpose)
-	if purpose == "" {
-		purpose = "-"
-	}
 	outcome := ledger.Denied
 	if q.Allowed {
 		outcome = ledger.Allowed
 	}
 	_, err := r.Append(ctx, ledger.Entry{
-		Event: ledger.Question, Actor: q.Caller.Key, Object: string(q.Release) + "/" + purpose + "/" + q.Decision,
+		Event: ledger.Question, Actor: q.Caller.Key, Object: q.object(),
 		Policy: q.Policy, Snapshot: q.Snapshot, Outcome: outcome,
 		Detail: map[string]string{"response": hex.EncodeToString(q.Response[:])},
 	})
 	return err
+}
+
+// object names a purpose only when the key's grant does: any other is the caller's
+// own text, which the ledger does not take.
+func (q *Asked) object() string {
+	purpose, decision := "-", "-"
+	if slices.Contains(q.Caller.Purposes, q.Purpose) {
+		purpose = string(q.Purpose)
+	}
+	if q.Decision != "" {
+		decision = q.Decision
+	}
+	return string(q.Release) + "/" + purpose + "/" + decision
 }
 
 // failureEvery is how often failed authentications are logged (trust.md 4.2).

@@ -192,7 +192,7 @@ func (c *change) beginAttempt(ctx context.Context, in Intent, old storedBatch) (
 		return Attempt{}, internal("ending the earlier attempt", err)
 	}
 	_, err = c.ExecContext(ctx, `INSERT INTO load (id, batch, attempt, lease) VALUES (?, ?, ?, ?)`,
-		int64(load), a.Batch, a.Number, millis(c.now.Add(in.Lease)))
+		signed(load), a.Batch, a.Number, millis(c.now.Add(in.Lease)))
 	if err != nil {
 		return Attempt{}, internal("beginning an attempt", err)
 	}
@@ -204,7 +204,7 @@ func (c *change) beginAttempt(ctx context.Context, in Intent, old storedBatch) (
 			kcv = excluded.kcv, actor = excluded.actor, state = 'loading', load = excluded.load, attempt = excluded.attempt`,
 		a.Batch, in.Agency, old.key, in.Contract, in.Version, in.Content[:], in.Manifest.PeriodFrom.String(),
 		in.Manifest.PeriodTo.String(), in.Manifest.Kind, in.Manifest.Reject, in.Policy, in.KCV, in.Actor,
-		int64(load), a.Number, millis(c.now))
+		signed(load), a.Number, millis(c.now))
 	if err != nil {
 		return Attempt{}, internal("beginning an attempt", err)
 	}
@@ -224,7 +224,7 @@ func (c *change) beginAttempt(ctx context.Context, in Intent, old storedBatch) (
 func (r *Registry) RenewLease(ctx context.Context, load gateway.LoadID, d time.Duration) error {
 	return r.change(ctx, func(ctx context.Context, c *change) error {
 		return c.only(ctx, `UPDATE load SET lease = ? WHERE id = ?
-			AND id IN (SELECT load FROM batch WHERE state = 'loading')`, millis(c.now.Add(d)), int64(load))
+			AND id IN (SELECT load FROM batch WHERE state = 'loading')`, millis(c.now.Add(d)), signed(load))
 	})
 }
 
@@ -293,11 +293,11 @@ func (c *change) commitBatch(ctx context.Context, id gateway.BatchID, load gatew
 	}
 	err = c.only(ctx, `UPDATE batch SET state = 'committed', seq = ?, stored = ?, refused = ?, receipt = ?
 		WHERE id = ? AND load = ? AND state = 'loading'`,
-		seq, acc.Receipt.Stored, acc.Receipt.Refused, receipt, id, int64(load))
+		seq, acc.Receipt.Stored, acc.Receipt.Refused, receipt, id, signed(load))
 	if err != nil {
 		return nil, 0, err
 	}
-	err = c.only(ctx, `UPDATE load SET rows = ?, mac = ? WHERE id = ?`, acc.Receipt.Stored, int64(acc.MAC), int64(load))
+	err = c.only(ctx, `UPDATE load SET rows = ?, mac = ? WHERE id = ?`, acc.Receipt.Stored, signed(acc.MAC), signed(load))
 	return receipt, seq, err
 }
 

@@ -30,10 +30,10 @@ func (r *Registry) PublishedBatch(ctx context.Context, batch gateway.BatchID) er
 }
 
 // abortOutcomes are the ways in which an attempt ends without a batch.
-var abortOutcomes = []ledger.Outcome{ledger.Refused, ledger.Failed, ledger.Cancelled, ledger.Expired}
+var abortOutcomes = []ledger.Outcome{ledger.Refused, ledger.Failed, ledger.Cancelled, ledger.Fenced, ledger.Expired}
 
-// AbortBatch ends an attempt without a batch. The outcome is Refused, Failed or
-// Cancelled; the detail (counts by problem code, say) is only committed to. It reports
+// AbortBatch ends an attempt without a batch. The outcome is Refused, Failed,
+// Cancelled or Fenced; the detail (counts by problem code, say) is only committed to. It reports
 // Conflict when the attempt was over already, except by its own abort.
 func (r *Registry) AbortBatch(
 	ctx context.Context, batch gateway.BatchID, load gateway.LoadID, outcome ledger.Outcome, detail any,
@@ -56,7 +56,7 @@ func (r *Registry) AbortBatch(
 }
 
 func (c *change) abortBatch(ctx context.Context, b storedBatch, outcome ledger.Outcome, detail any) error {
-	err := c.only(ctx, `UPDATE batch SET state = 'aborted' WHERE id = ? AND load = ? AND state = 'loading'`, b.id, int64(b.load))
+	err := c.only(ctx, `UPDATE batch SET state = 'aborted' WHERE id = ? AND load = ? AND state = 'loading'`, b.id, signed(b.load))
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (c *change) abortBatch(ctx context.Context, b storedBatch, outcome ledger.O
 }
 
 func (c *change) endLoad(ctx context.Context, load gateway.LoadID) error {
-	return c.only(ctx, `UPDATE load SET ended = coalesce(ended, ?) WHERE id = ?`, millis(c.now), int64(load))
+	return c.only(ctx, `UPDATE load SET ended = coalesce(ended, ?) WHERE id = ?`, millis(c.now), signed(load))
 }
 
 // ExpireBatches ends the attempts whose lease ran out before a time and that nobody

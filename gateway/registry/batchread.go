@@ -77,7 +77,7 @@ func scanBatch(rows *sql.Rows) (storedBatch, error) {
 	if !ok1 || !ok2 || copy(b.content[:], content) != len(b.content) {
 		return storedBatch{}, fmt.Errorf("batch %s is damaged", b.id)
 	}
-	b.load, b.lease = gateway.LoadID(load), fromMillis(lease)
+	b.load, b.lease = gateway.LoadID(unsigned(load)), fromMillis(lease)
 	return b, nil
 }
 
@@ -153,10 +153,9 @@ func (r *Registry) Published(ctx context.Context, upTo uint64) ([]gateway.Batch,
 // Snapshot returns the newest Seq up to which every accepted batch is published or
 // withdrawn; 0 when there is none.
 func (r *Registry) Snapshot(ctx context.Context) (uint64, error) {
-	n, err := r.count(ctx, `SELECT coalesce(
-		(SELECT min(seq) - 1 FROM batch WHERE state = 'committed'),
+	n, err := r.count(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM batch WHERE state = 'committed'),
 		(SELECT max(seq) FROM batch WHERE state IN ('published', 'withdrawn')), 0)`)
-	return uint64(n), err
+	return unsigned(n), err
 }
 
 func (r *Registry) count(ctx context.Context, query string, args ...any) (int64, error) {
@@ -169,11 +168,12 @@ func (r *Registry) count(ctx context.Context, query string, args ...any) (int64,
 
 // A Load is the rows of one attempt, as the registry knows them.
 type Load struct {
-	ID    gateway.LoadID
-	Batch gateway.BatchID
-	State gateway.BatchState // of the batch
-	Rows  int                // once committed
-	MAC   uint64             // sum of chk, once committed
+	ID       gateway.LoadID
+	Batch    gateway.BatchID
+	Contract gateway.ContractID
+	State    gateway.BatchState // of the batch
+	Rows     int                // once committed
+	MAC      uint64             // sum of chk, once committed
 }
 
 // LiveLoads returns the loads whose rows must stay: of accepted batches, and of
@@ -190,7 +190,8 @@ func (r *Registry) DeadLoads(ctx context.Context, endedBefore time.Time) ([]Load
 }
 
 func (r *Registry) loads(ctx context.Context, where string, args ...any) ([]Load, error) {
-	rows, err := r.read.QueryContext(ctx, `SELECT load.id, batch.id, state, rows, mac
+	//nolint:gosec // the condition is this package's own text; values are arguments
+	rows, err := r.read.QueryContext(ctx, `SELECT load.id, batch.id, contract, state, rows, mac
 		FROM load JOIN batch ON batch.id = load.batch WHERE `+where+` ORDER BY load.id`, args...)
 	if err != nil {
 		return nil, internal("reading loads", err)
@@ -200,10 +201,10 @@ func (r *Registry) loads(ctx context.Context, where string, args ...any) ([]Load
 	for rows.Next() {
 		var l Load
 		var id, mac int64
-		if err := rows.Scan(&id, &l.Batch, &l.State, &l.Rows, &mac); err != nil {
+		if err := rows.Scan(&id, &l.Batch, &l.Contract, &l.State, &l.Rows, &mac); err != nil {
 			return nil, internal("reading loads", err)
 		}
-		l.ID, l.MAC = gateway.LoadID(id), uint64(mac)
+		l.ID, l.MAC = gateway.LoadID(unsigned(id)), unsigned(mac)
 		all = append(all, l)
 	}
 	if err := rows.Err(); err != nil {
@@ -216,8 +217,8 @@ func (r *Registry) loads(ctx context.Context, where string, args ...any) ([]Load
 // no longer returns it.
 func (r *Registry) SweptLoad(ctx context.Context, load gateway.LoadID) error {
 	return r.change(ctx, func(ctx context.Context, c *change) error {
-		return c.only(ctx, `UPDATE load SET swept = ? WHERE id = ? AND ended IS NOT NULL`, millis(c.now), int64(load))
+		return c.only(ctx, `UPDATE load SET swept = ? WHERE id = ? AND ended IS NOT NULL`, millis(c.now), signed(load))
 	})
 }
 
-func loadText(load gateway.LoadID) string { return fmt.Sprintf("%016x", uint64(load)) }
+func loadText(load gateway.LoadID) string { return fmt.Sprintf("%016x", signed(load)) }

@@ -54,7 +54,7 @@ func (r *Registry) commit(ctx context.Context, conn *sql.Conn, f func(context.Co
 	if err != nil {
 		return nil, internal("beginning a change", err)
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
 	c := &change{Tx: tx, r: r, now: r.opt.Now().UTC().Truncate(time.Millisecond)}
 	if err := tx.StmtContext(ctx, r.st.head).QueryRowContext(ctx).Scan(&c.size); err != nil {
 		return nil, internal("reading the ledger's head", err)
@@ -94,11 +94,11 @@ func (c *change) finish(ctx context.Context) error {
 
 // sign makes the checkpoint of the log as it will be when the change is committed.
 func (c *change) sign(ctx context.Context) error {
-	root, err := tlog.TreeHash(int64(c.size), c.hashes(ctx))
+	root, err := tlog.TreeHash(signed(c.size), c.hashes(ctx))
 	if err != nil {
 		return internal("hashing the ledger", err)
 	}
-	c.note, err = ledger.SignCheckpoint(tlog.Tree{N: int64(c.size), Hash: root}, c.r.opt.Signer)
+	c.note, err = ledger.SignCheckpoint(tlog.Tree{N: signed(c.size), Hash: root}, c.r.opt.Signer)
 	if err != nil {
 		return internal("signing the ledger", err)
 	}
@@ -155,7 +155,7 @@ func (c *change) store(ctx context.Context, data []byte, hashes []tlog.Hash, sal
 	}
 	put := c.StmtContext(ctx, c.r.st.putHash)
 	for i, h := range hashes {
-		if _, err := put.ExecContext(ctx, tlog.StoredHashCount(int64(c.size))+int64(i), h[:]); err != nil {
+		if _, err := put.ExecContext(ctx, tlog.StoredHashCount(signed(c.size))+int64(i), h[:]); err != nil {
 			return err
 		}
 	}

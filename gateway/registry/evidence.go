@@ -59,7 +59,7 @@ func (r *Registry) verifyHead(ctx context.Context) (uint64, error) {
 	if leaves != size || size < 0 || hashes != tlog.StoredHashCount(size) {
 		return 0, fmt.Errorf("%w: the head says %d leaves, there are %d with %d hashes", ErrEvidence, size, leaves, hashes)
 	}
-	return uint64(size), nil
+	return unsigned(size), nil
 }
 
 // verifyTail recomputes the newest leaves' hashes from the leaves.
@@ -78,7 +78,7 @@ func (r *Registry) verifyTail(ctx context.Context, size uint64) error {
 			return fmt.Errorf("%w: leaf %d: %w", ErrEvidence, next, err)
 		}
 		for i, h := range want {
-			have, err := stored.ReadHashes([]int64{tlog.StoredHashCount(int64(next)) + int64(i)})
+			have, err := stored.ReadHashes([]int64{tlog.StoredHashCount(signed(next)) + int64(i)})
 			if err != nil || have[0] != h {
 				return fmt.Errorf("%w: leaf %d is not what was logged", ErrEvidence, next)
 			}
@@ -93,7 +93,7 @@ func (r *Registry) verifyTail(ctx context.Context, size uint64) error {
 
 // verifyTree checks that the log continues a signed tree.
 func (r *Registry) verifyTree(ctx context.Context, tree tlog.Tree, size uint64, what string) error {
-	if uint64(tree.N) > size {
+	if unsigned(tree.N) > size {
 		return fmt.Errorf("%w: the ledger has %d leaves, %s signs %d: the registry was put back to an earlier state",
 			ErrEvidence, size, what, tree.N)
 	}

@@ -53,7 +53,7 @@ func migrateTo(ctx context.Context, db *sql.DB, name string, version int) error 
 	if err != nil {
 		return fmt.Errorf("applying %s: %w", name, err)
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
 	marks := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version)
 	for _, text := range []string{string(script), marks} {
 		if _, err := tx.ExecContext(ctx, text); err != nil {

@@ -47,6 +47,9 @@ type Options struct {
 	Origin   string        // "pana/<installation id>": the signer's name, checked when given
 }
 
+// closeTimeout bounds what Close still writes.
+const closeTimeout = 10 * time.Second
+
 // A Registry is an open registry. Its methods may be called from many goroutines.
 type Registry struct {
 	opt    Options
@@ -104,7 +107,9 @@ func (r *Registry) start(ctx context.Context) error {
 }
 
 // Close logs what was only counted, signs a last checkpoint and closes the file.
-func (r *Registry) Close(ctx context.Context) error {
+func (r *Registry) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
 	err := r.logFailures(ctx)
 	_, signErr := r.Checkpoint(ctx)
 	return errors.Join(err, signErr, r.closePools())
@@ -201,6 +206,12 @@ func (r *Registry) random(n int) ([]byte, error) {
 func internal(doing string, err error) error {
 	return &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("%s: %w", doing, err)}
 }
+
+// signed is how SQLite and tlog hold 64 bits: load ids and MACs keep their bits, and
+// sizes are far below 2^63.
+func signed[U ~uint64](n U) int64 { return int64(n) }
+
+func unsigned(n int64) uint64 { return uint64(n) } //nolint:gosec // the inverse of signed
 
 // millis and fromMillis are how times are stored.
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -31,46 +31,46 @@ func newClock() *clock {
 
 func (c *clock) now() time.Time      { return time.UnixMilli(c.ms.Load()).UTC() }
 func (c *clock) add(d time.Duration) { c.ms.Add(d.Milliseconds()) }
-func (c *clock) options(t testing.TB) Options {
-	t.Helper()
+func (c *clock) options(tb testing.TB) Options {
+	tb.Helper()
 	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	signer, err := note.NewSigner(skey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return Options{
-		Path: filepath.Join(t.TempDir(), "registry.db"), Now: c.now, Rand: rand.Reader,
+		Path: filepath.Join(tb.TempDir(), "registry.db"), Now: c.now, Rand: rand.Reader,
 		Signer: signer, Verifier: verifier, Origin: origin,
 	}
 }
 
-func mustOpen(t testing.TB, opt Options) *Registry {
-	t.Helper()
+func mustOpen(tb testing.TB, opt Options) *Registry {
+	tb.Helper()
 	r, err := Open(context.Background(), opt)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
 
 // start opens a fresh registry with two agencies of the police and one of health.
-func start(t testing.TB) (*Registry, *clock) {
-	t.Helper()
+func start(tb testing.TB) (*Registry, *clock) {
+	tb.Helper()
 	c := newClock()
-	r := mustOpen(t, c.options(t))
-	t.Cleanup(func() {
+	r := mustOpen(tb, c.options(tb))
+	tb.Cleanup(func() {
 		if _, err := r.Verify(context.Background()); err != nil {
-			t.Errorf("the ledger at the end: %v", err)
+			tb.Errorf("the ledger at the end: %v", err)
 		}
-		if err := r.Close(context.Background()); err != nil {
-			t.Error(err)
+		if err := r.Close(); err != nil {
+			tb.Error(err)
 		}
 	})
 	for _, a := range []Agency{
@@ -78,8 +78,8 @@ func start(t testing.TB) (*Registry, *clock) {
 		{ID: "police-b", Contract: "police", Regions: []string{"61"}, From: quarter("2025Q2")},
 		{ID: "health-a", Contract: "health", Regions: []string{"61"}, From: quarter("2025Q1"), To: quarter("2025Q2")},
 	} {
-		if err := r.AddAgency(context.Background(), "init", a); err != nil {
-			t.Fatal(err)
+		if err := r.AddAgency(context.Background(), "install", a); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	return r, c
@@ -122,46 +122,46 @@ func accepted(stored int) Accepted {
 }
 
 // load runs an upload to its receipt.
-func (r *Registry) load(t testing.TB, in Intent) (gateway.BatchID, []byte, uint64) {
-	t.Helper()
-	a, err := r.BeginBatch(t.Context(), in)
+func (r *Registry) load(tb testing.TB, in Intent) (gateway.BatchID, []byte, uint64) {
+	tb.Helper()
+	a, err := r.BeginBatch(context.Background(), in)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	receipt, seq, err := r.CommitBatch(t.Context(), a.Batch, a.Load, accepted(10))
+	receipt, seq, err := r.CommitBatch(context.Background(), a.Batch, a.Load, accepted(10))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a.Batch, receipt, seq
 }
 
-func (r *Registry) publish(t testing.TB, in Intent) gateway.BatchID {
-	t.Helper()
-	id, _, _ := r.load(t, in)
-	if err := r.PublishedBatch(t.Context(), id); err != nil {
-		t.Fatal(err)
+func (r *Registry) publish(tb testing.TB, in Intent) gateway.BatchID {
+	tb.Helper()
+	id, _, _ := r.load(tb, in)
+	if err := r.PublishedBatch(context.Background(), id); err != nil {
+		tb.Fatal(err)
 	}
 	return id
 }
 
 // wantKind fails unless err is of a kind.
-func wantKind(t testing.TB, err error, kind gateway.Kind) {
-	t.Helper()
+func wantKind(tb testing.TB, err error, kind gateway.Kind) {
+	tb.Helper()
 	if !errors.Is(err, kind) {
-		t.Fatalf("got error %v, want %v", err, kind)
+		tb.Fatalf("got error %v, want %v", err, kind)
 	}
 }
 
 // checkTree holds leaves == head and hashes == 2n - popcount(n).
-func checkTree(t testing.TB, r *Registry) {
-	t.Helper()
+func checkTree(tb testing.TB, r *Registry) {
+	tb.Helper()
 	var size, leaves, hashes int64
 	err := r.read.QueryRow(`SELECT size, (SELECT count(*) FROM leaf), (SELECT count(*) FROM hash) FROM head`).Scan(&size, &leaves, &hashes)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if leaves != size || hashes != tlog.StoredHashCount(size) {
-		t.Fatalf("head says %d, there are %d leaves and %d hashes", size, leaves, hashes)
+		tb.Fatalf("head says %d, there are %d leaves and %d hashes", size, leaves, hashes)
 	}
 }
 
