@@ -47,7 +47,7 @@ func takeTerminal() (*os.File, error) {
 	if err := unix.Dup3(slave, 0, 0); err != nil {
 		return nil, fmt.Errorf("taking the pseudo-terminal: %w", err)
 	}
-	return os.NewFile(uintptr(pipe), "parent"), nil //nolint:gosec // a descriptor is not negative here
+	return os.NewFile(uintptr(pipe), "parent"), nil
 }
 
 // quarterOfMemory returns a quarter of the machine's memory, or of the control
@@ -57,7 +57,7 @@ func quarterOfMemory() (uint64, error) {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0, fmt.Errorf("sysinfo: %w", err)
 	}
-	total := uint64(info.Totalram) * uint64(info.Unit)
+	total := info.Totalram * uint64(info.Unit)
 	if limit, ok := groupLimit(); ok && limit < total {
 		total = limit
 	}

@@ -217,3 +217,23 @@ func TestSecondEngineOnADirectoryIsRefused(t *testing.T) {
 		t.Errorf("%v; want code 76 and process %d", err, cmd.Process.Pid)
 	}
 }
+
+// BenchmarkStart measures how long an engine takes to answer on an empty
+// directory, and what it occupies then.
+func BenchmarkStart(b *testing.B) {
+	var kib float64
+	for b.Loop() {
+		e, err := engine.Start(b.Context(), engine.Options{Dir: filepath.Join(b.TempDir(), "engine"), MaxMemory: 512 << 20})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		n, _ := strconv.ParseFloat(strings.Fields(resident(e.Pid()))[1], 64)
+		kib += n
+		if err := e.Stop(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(kib/1024/float64(b.N), "MiB-RSS")
+}

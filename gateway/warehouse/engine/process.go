@@ -33,7 +33,7 @@ func spawn(ctx context.Context, library, config string) (*child, error) {
 		return nil, fmt.Errorf("engine: finding this program: %w", err)
 	}
 	// The engine outlives the context of its start: it ends with the pipe.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "engine", library, config)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "engine", library, config) //nolint:gosec // this program itself
 	cmd.Env = childEnvironment()
 	cmd.WaitDelay = stopLimit
 	detach(cmd)
@@ -140,7 +140,7 @@ func freePort(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("engine: finding a free port: %w", err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port //nolint:errorlint // not an error: the address of a TCP listener
+	port := l.Addr().(*net.TCPAddr).Port
 	if err := l.Close(); err != nil {
 		return 0, fmt.Errorf("engine: finding a free port: %w", err)
 	}

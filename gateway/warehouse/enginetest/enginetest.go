@@ -49,22 +49,22 @@ func Main(m *testing.M) {
 
 // Start returns the engine of this test process. The first call starts it; if
 // it cannot be started, every test that wants it fails.
-func Start(t testing.TB) *engine.Engine {
-	t.Helper()
+func Start(tb testing.TB) *engine.Engine {
+	tb.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.engine == nil && shared.err == nil {
-		shared.engine, shared.err = start(t)
+		shared.engine, shared.err = start(tb)
 	}
 	if shared.err != nil {
-		t.Fatalf("no engine (does `pana engine fetch` work?): %v", shared.err)
+		tb.Fatalf("no engine (does `pana engine fetch` work?): %v", shared.err)
 	}
 	return shared.engine
 }
 
-func start(t testing.TB) (*engine.Engine, error) {
-	t.Helper()
-	if err := fetch(t); err != nil {
+func start(tb testing.TB) (*engine.Engine, error) {
+	tb.Helper()
+	if err := fetch(tb); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "pana-engine-") //nolint:usetesting // outlives the test that is first
@@ -72,15 +72,15 @@ func start(t testing.TB) (*engine.Engine, error) {
 		return nil, err
 	}
 	shared.dir = dir
-	return engine.Start(t.Context(), engine.Options{Dir: dir, MaxMemory: memory})
+	return engine.Start(tb.Context(), engine.Options{Dir: dir, MaxMemory: memory})
 }
 
 // fetch finds or fetches the library, and gives up while there is still time to
 // say why.
-func fetch(t testing.TB) error {
-	t.Helper()
-	ctx := t.Context()
-	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+func fetch(tb testing.TB) error {
+	tb.Helper()
+	ctx := tb.Context()
+	if d, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
 		if deadline, ok := d.Deadline(); ok {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithDeadlineCause(ctx, deadline.Add(-fetchReserve),
@@ -107,19 +107,19 @@ func stop() error {
 
 // Name returns a suffix no other test has. The databases rows_, build_ and
 // cells_ with this suffix are the test's own to create; they are dropped when it ends.
-func Name(t testing.TB) string {
-	t.Helper()
+func Name(tb testing.TB) string {
+	tb.Helper()
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails
 	name := "t" + hex.EncodeToString(b[:])
-	e := Start(t)
-	t.Cleanup(func() { drop(t, e, name) })
+	e := Start(tb)
+	tb.Cleanup(func() { drop(tb, e, name) })
 	return name
 }
 
 // drop is best effort: a test that killed the engine has nothing to drop.
-func drop(t testing.TB, e *engine.Engine, name string) {
-	t.Helper()
+func drop(tb testing.TB, e *engine.Engine, name string) {
+	tb.Helper()
 	conn, err := clickhouse.Open(&clickhouse.Options{
 		Addr: []string{e.Addr()},
 		Auth: clickhouse.Auth{Database: "system", Username: string(engine.Admin), Password: e.Password(engine.Admin)},
