@@ -128,12 +128,22 @@ func Load(path string, overrides map[string]any) (*Config, error) {
 		v.Set(key, value)
 	}
 	c := &Config{}
-	if err := v.UnmarshalExact(c, viper.DecodeHook(mapstructure.ComposeDecodeHookFunc(
-		sizes, mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(","),
-	))); err != nil {
+	if err := v.UnmarshalExact(c, strictly); err != nil {
 		return nil, wrongSettings(err)
 	}
-	return c, c.Validate()
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// strictly takes numbers from text, as the environment gives them, and converts
+// nothing else: by default -1 would become a huge size and true a 1.
+func strictly(d *mapstructure.DecoderConfig) {
+	d.WeaklyTypedInput = false
+	d.DecodeHook = mapstructure.ComposeDecodeHookFunc(
+		whole, numbers, mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(","),
+	)
 }
 
 // readFile reads gateway.yaml. The YAML is looked at before viper sees it, because
@@ -208,14 +218,26 @@ func section(key string) bool {
 
 var sizePattern = regexp.MustCompile(`^(\d{1,12})(B|KiB|MiB|GiB|TiB)?$`)
 
-// sizes reads "16GiB" where a setting is a number of bytes.
-func sizes(from, to reflect.Type, value any) (any, error) {
-	if from.Kind() != reflect.String || (to != reflect.TypeFor[int64]() && to != reflect.TypeFor[uint64]()) {
+// whole refuses fractions, which would be cut off, and durations without a unit,
+// which would be nanoseconds.
+func whole(from, to reflect.Type, value any) (any, error) {
+	duration := reflect.TypeFor[time.Duration]()
+	if from.Kind() == reflect.Float64 || (to == duration && from != duration && from.Kind() != reflect.String) {
+		return nil, errors.New("not a whole number, or without a unit")
+	}
+	return value, nil
+}
+
+// numbers reads "16GiB" where a setting is a number of bytes, and "8" where it is
+// any other number.
+func numbers(from, to reflect.Type, value any) (any, error) {
+	size := to == reflect.TypeFor[int64]() || to == reflect.TypeFor[uint64]()
+	if from.Kind() != reflect.String || (!size && to.Kind() != reflect.Int) {
 		return value, nil
 	}
 	m := sizePattern.FindStringSubmatch(reflect.ValueOf(value).String())
-	if m == nil {
-		return nil, errors.New("not a size")
+	if m == nil || (!size && m[2] != "") {
+		return nil, errors.New("not a number")
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	shift := 10 * max(0, slices.Index([]string{"B", "KiB", "MiB", "GiB", "TiB"}, m[2]))
