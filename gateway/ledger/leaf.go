@@ -2,9 +2,9 @@ package ledger
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -86,30 +86,24 @@ func DecodeLeaf(data []byte) (Leaf, error) {
 	if len(data) > MaxLeaf {
 		return Leaf{}, errSize
 	}
-	var w struct {
-		Actor    string           `json:"actor"`
-		Commit   string           `json:"commit"`
-		Event    Event            `json:"event"`
-		Object   string           `json:"object"`
-		Outcome  Outcome          `json:"outcome"`
-		Policy   gateway.Revision `json:"policy"`
-		Seq      uint64           `json:"seq"`
-		Snapshot uint64           `json:"snapshot"`
-		Time     string           `json:"time"`
-		V        int              `json:"v"`
-	}
-	// The decoder's own errors quote their input.
-	if json.Unmarshal(data, &w) != nil {
-		return Leaf{}, errForm
-	}
-	at, err := time.Parse(timeLayout, w.Time)
-	if err != nil {
-		return Leaf{}, errForm
-	}
+	// There is one spelling, so reading it takes no JSON parser: whatever this gets
+	// wrong is found when the leaf is written again.
+	s := scanner{rest: string(data)}
 	l := Leaf{
-		Seq: w.Seq, Time: at, Event: w.Event, Actor: w.Actor, Object: w.Object,
-		Policy: w.Policy, Snapshot: w.Snapshot, Outcome: w.Outcome, Commit: w.Commit,
+		Actor:    s.text(`{"actor":"`),
+		Commit:   s.text(`","commit":"`),
+		Event:    Event(s.text(`","event":"`)),
+		Object:   s.text(`","object":"`),
+		Outcome:  Outcome(s.text(`","outcome":"`)),
+		Policy:   gateway.Revision(s.text(`","policy":"`)),
+		Seq:      s.number(`","seq":`),
+		Snapshot: s.number(`,"snapshot":`),
 	}
+	at, err := time.Parse(timeLayout, s.text(`,"time":"`))
+	if err != nil || s.failed {
+		return Leaf{}, errForm
+	}
+	l.Time = at
 	again, err := l.Encode()
 	if err != nil {
 		return Leaf{}, err
@@ -119,6 +113,38 @@ func DecodeLeaf(data []byte) (Leaf, error) {
 		return Leaf{}, errForm
 	}
 	return l, nil
+}
+
+// A scanner takes a leaf apart from left to right.
+type scanner struct {
+	rest   string
+	failed bool
+}
+
+// text returns what stands between a literal and the next quotation mark.
+func (s *scanner) text(after string) string {
+	value, found := strings.CutPrefix(s.rest, after)
+	end := strings.IndexByte(value, '"')
+	if !found || end < 0 {
+		s.failed = true
+		return ""
+	}
+	s.rest = value[end:]
+	return value[:end]
+}
+
+// number returns what stands between a literal and the next comma.
+func (s *scanner) number(after string) uint64 {
+	value, found := strings.CutPrefix(s.rest, after)
+	end := strings.IndexByte(value, ',')
+	if !found || end < 0 {
+		s.failed = true
+		return 0
+	}
+	n, err := strconv.ParseUint(value[:end], 10, 64)
+	s.failed = s.failed || err != nil
+	s.rest = value[end:]
+	return n
 }
 
 func (l Leaf) check() error {
