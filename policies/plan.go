@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -121,7 +120,7 @@ func (s *Set) Violations(ctx context.Context, c *gateway.Contract) ([]string, er
 // definition. They are pinned in the release when it is built. It reports Invalid
 // for a definition whose noise is below what policy or a floor demands.
 func (s *Set) Rules(ctx context.Context, d *gateway.Definition) (gateway.ReleaseRules, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, planDeadline)
 	defer cancel()
 	answer, err := evaluate(ctx, &s.rules, definitionInput(d))
 	if err != nil {

@@ -21,7 +21,9 @@ func object(properties map[string]any) map[string]any {
 	return map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 }
 
-func list(items map[string]any) map[string]any { return map[string]any{"type": "array", "items": items} }
+func list(items map[string]any) map[string]any {
+	return map[string]any{"type": "array", "items": items}
+}
 
 var (
 	text    = map[string]any{"type": "string"}
