@@ -37,7 +37,7 @@ func (p *Published) Ask(q gateway.Question) (*gateway.Table, error) {
 	t := &gateway.Table{
 		Release: p.head.Release, Cube: c.cube.ID, Label: c.label, Measure: c.measure, Filter: c.filter,
 		Variance: p.head.Definition.V, Base: Base, Bottom: p.head.Rules.ThresholdMin,
-		Digest: p.digest, PTables: tablesDigest(p.head.Tables), Policy: p.head.Rules.Revision, Notes: c.notes(p.l),
+		Dimensions: []string{}, Digest: p.digest, PTables: p.tables, Policy: p.head.Rules.Revision, Notes: c.notes(p.l),
 	}
 	t.Decision = decision(t)
 	for i, sd := range c.set.Set {
@@ -56,11 +56,6 @@ func (l *lattice) spell(sd gateway.SetDimension) string {
 		return sd.Name
 	}
 	return sd.Name + "@" + dim.Levels[sd.Level]
-}
-
-func tablesDigest(tables []byte) string {
-	sum := sha256.Sum256(tables)
-	return hex.EncodeToString(sum[:])
 }
 
 // decision identifies the answer for whoever replays it: the policy revision, the
@@ -238,9 +233,9 @@ func (c *query) read(p *Published) []gateway.Cell {
 	from := &p.cells[c.set.index]
 	for at := range cells {
 		place, rest := 0, at
-		for i := len(c.nodes) - 1; i >= 0; i-- {
-			place += c.nodes[i][rest%len(c.nodes[i])] * c.set.strides[i]
-			rest /= len(c.nodes[i])
+		for i, nodes := range slices.Backward(c.nodes) {
+			place += nodes[rest%len(nodes)] * c.set.strides[i]
+			rest /= len(nodes)
 		}
 		start := len(codes)
 		for i, sd := range c.set.Set {

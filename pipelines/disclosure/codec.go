@@ -43,7 +43,10 @@ func (p *Published) Encode(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encoding the header of a release: %w", err)
 	}
-	b := binary.BigEndian.AppendUint32([]byte(magic), uint32(len(head)))
+	if len(head) > maxHeader {
+		return gateway.Errorf(gateway.TooLarge, "the definition of a release is too long")
+	}
+	b := binary.BigEndian.AppendUint32([]byte(magic), uint32(len(head))) //nolint:gosec // bounded above
 	_, err = w.Write(append(b, head...))
 	if err != nil {
 		return fmt.Errorf("writing a release: %w", err)
@@ -64,19 +67,23 @@ func (c *published) append(s *set, b []byte) []byte {
 			continue
 		}
 		for _, m := range s.Measures {
-			b = binary.AppendUvarint(b, uint64(c.values[m][i]))
+			b = binary.AppendUvarint(b, uint64(c.values[m][i])) //nolint:gosec // at least the bottom code
 		}
 	}
 	return b
 }
 
-func (p *Published) sum() (string, error) {
+// seal computes the digests.
+func (p *Published) seal() error {
 	h := sha256.New()
 	err := p.Encode(h)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	p.digest = hex.EncodeToString(h.Sum(nil))
+	tables := sha256.Sum256(p.head.Tables)
+	p.tables = hex.EncodeToString(tables[:])
+	return nil
 }
 
 // errDecode is all that is said of bytes that are not a release: they may be
@@ -108,7 +115,7 @@ func Decode(r io.Reader) (*Published, error) {
 	}
 	for _, s := range p.l.sets {
 		var c published
-		if c, rest, err = decodeCells(s, rest); err != nil {
+		if c, rest, err = p.decodeCells(s, rest); err != nil {
 			return nil, err
 		}
 		p.cells = append(p.cells, c)
@@ -116,9 +123,7 @@ func Decode(r io.Reader) (*Published, error) {
 	if len(rest) > 0 {
 		return nil, errDecode("something follows the last cell")
 	}
-	sum := sha256.Sum256(data)
-	p.digest = hex.EncodeToString(sum[:])
-	return p, nil
+	return p, p.seal()
 }
 
 // decodeHeader reads the header and returns what follows. JSON has many spellings;
@@ -144,13 +149,15 @@ func (p *Published) decodeHeader(data []byte) ([]byte, error) {
 	return rest[n:], nil
 }
 
-func decodeCells(s *set, b []byte) (published, []byte, error) {
+func (p *Published) decodeCells(s *set, b []byte) (published, []byte, error) {
 	c := published{status: make([]status, s.cells), values: map[gateway.Measure][]int64{}}
 	for _, m := range s.Measures {
 		c.values[m] = make([]int64, s.cells)
 	}
+	var at []int
 	for i := range c.status {
-		if len(b) == 0 || status(b[0]) > statusOmitted {
+		at = s.nodes(i, at)
+		if len(b) == 0 || status(b[0]) > statusOmitted || (status(b[0]) == statusOmitted) != p.l.omits(s, at) {
 			return c, nil, errDecode("a cell has no known status")
 		}
 		c.status[i], b = status(b[0]), b[1:]
@@ -159,11 +166,18 @@ func decodeCells(s *set, b []byte) (published, []byte, error) {
 		}
 		for _, m := range s.Measures {
 			v, n := binary.Uvarint(b)
-			if n <= 0 || v > 1<<62 || n > 1 && b[n-1] == 0 {
+			if n <= 0 || n > 1 && b[n-1] == 0 || !p.publishable(v) {
 				return c, nil, errDecode("a cell's value is damaged")
 			}
-			c.values[m][i], b = int64(v), b[n:]
+			c.values[m][i], b = int64(v), b[n:] //nolint:gosec // publishable bounds it
 		}
 	}
 	return c, b, nil
+}
+
+// publishable reports whether a value can have come out of protection: a multiple
+// of the base, or the bottom code.
+func (p *Published) publishable(v uint64) bool {
+	bottom := p.head.Rules.ThresholdMin
+	return v < 1<<62 && bottom >= 0 && (v == uint64(bottom) || v > uint64(bottom) && v%Base == 0)
 }

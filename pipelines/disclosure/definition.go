@@ -13,6 +13,9 @@ func checkDefinition(d *gateway.Definition) error {
 	if d == nil || d.Lineage == "" || len(d.Cubes) == 0 {
 		return gateway.Errorf(gateway.Invalid, "a release definition needs a lineage and a cube")
 	}
+	if len(d.Dimensions) > maxDimensions {
+		return gateway.Errorf(gateway.Invalid, "a release has at most %d dimensions", maxDimensions)
+	}
 	names := map[string]bool{}
 	for i := range d.Dimensions {
 		dim := &d.Dimensions[i]

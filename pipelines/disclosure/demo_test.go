@@ -15,15 +15,6 @@ func flat(name string, kind gateway.DimensionKind, source gateway.SourceKind, co
 	return d
 }
 
-// numbered returns codes 1 to n after a prefix.
-func numbered(prefix string, n int) []string {
-	var codes []string
-	for i := range n {
-		codes = append(codes, fmt.Sprintf("%s%02d", prefix, i+1))
-	}
-	return codes
-}
-
 var (
 	demoSectors = []string{"police", "health", "education", "social", "justice", "helpline"}
 	demoAges    = []string{"Y0T4", "Y5T9", "Y10T14", "Y15T17"}

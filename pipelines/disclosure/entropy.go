@@ -114,7 +114,8 @@ func (s *entropy) dual(beta, gamma, target float64) float64 {
 }
 
 // newton minimises the dual over beta, and over gamma too when the variance
-// binds. It reports whether the residuals ended below the bound.
+// binds. It reports whether the residuals ended below the bound. Near the minimum
+// steps are not damped: there the dual changes by less than a float can tell.
 func (s *entropy) newton(target float64, binding bool) bool {
 	beta, gamma := 0.0, 0.0
 	for range 200 {
@@ -124,7 +125,7 @@ func (s *entropy) newton(target float64, binding bool) bool {
 			break
 		}
 		size := 1.0
-		for s.dual(beta-size*db, gamma-size*dg, target) > at-1e-4*size*slope && size > 1e-12 {
+		for slope > 1e-10 && s.dual(beta-size*db, gamma-size*dg, target) > at-1e-4*size*slope && size > 1e-12 {
 			size /= 2
 		}
 		beta, gamma = beta-size*db, gamma-size*dg

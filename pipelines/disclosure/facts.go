@@ -16,6 +16,16 @@ func (l *lattice) names(s *set, at []int, f gateway.Fact) (i int, within bool) {
 	return -1, false
 }
 
+// omits reports whether the cell names a code that is never published.
+func (l *lattice) omits(s *set, at []int) bool {
+	for i, dim := range s.dims {
+		if l.dims[dim].omits(s.Set[i].Level, at[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // impossible reports whether the cell is a structural zero: declared so, or a
 // contradiction of a declared implication.
 func (l *lattice) impossible(s *set, at []int) bool {

@@ -41,9 +41,9 @@ func (k *keyed) threshold(label []byte) uint64 { return k.prf("sdc/v2/K", k.line
 // edge draws T' of rule 4. It is keyed on the minority, the r children of the
 // parent who are not in the cell, so that asking under other labels or padding the
 // majority gives no second draw.
-func (k *keyed) edge(r, key uint64) uint64 {
+func (k *keyed) edge(r int64, key uint64) uint64 {
 	var a, b [8]byte
-	binary.BigEndian.PutUint64(a[:], r)
+	binary.BigEndian.PutUint64(a[:], uint64(r)) //nolint:gosec // at least the least threshold
 	binary.BigEndian.PutUint64(b[:], key)
 	return k.prf("sdc/v2/E", a[:], b[:])
 }
@@ -108,12 +108,12 @@ func (l law) threshold(u uint64) int {
 
 // small reports whether n is below its threshold, drawing only where that
 // matters.
-func (l law) small(n uint64, draw func() uint64) bool {
+func (l law) small(n int64, draw func() uint64) bool {
 	switch {
-	case n < uint64(l.from):
+	case n < int64(l.from):
 		return true
-	case n >= uint64(l.most()):
+	case n >= int64(l.most()):
 		return false
 	}
-	return n < uint64(l.threshold(draw()))
+	return n < int64(l.threshold(draw()))
 }

@@ -2,6 +2,8 @@ package disclosure
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,8 +13,9 @@ import (
 // Limits on what a definition may ask of memory, checked before anything is
 // enumerated. A country's release is under a million cells.
 const (
-	maxSets  = 20_000
-	maxCells = 20_000_000
+	maxDimensions = 64 // they are bits of a mask in the budget
+	maxSets       = 20_000
+	maxCells      = 20_000_000
 )
 
 // A lattice is a definition made ready for arithmetic: each admitted grouping set
@@ -55,6 +58,21 @@ type set struct {
 	strides []int
 	cells   int
 	parents []*set // along each dimension, one level up
+}
+
+// ownLattice is a lattice over a copy of the definition, as its JSON has it: what
+// the release pins, whatever the caller does with the original.
+func ownLattice(d *gateway.Definition) (*lattice, error) {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("copying a release definition: %w", err)
+	}
+	var own gateway.Definition
+	err = json.Unmarshal(text, &own)
+	if err != nil {
+		return nil, fmt.Errorf("copying a release definition: %w", err)
+	}
+	return newLattice(&own)
 }
 
 // newLattice checks a definition and enumerates it.

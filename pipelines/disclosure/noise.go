@@ -102,10 +102,10 @@ func (l *layer) draw(n int64, u uint64) int64 {
 
 // append adds the layer's canonical bytes: what the digest is over.
 func (l *layer) append(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(l.period))
-	b = binary.AppendUvarint(b, uint64(len(l.rows)))
+	b = binary.AppendVarint(b, int64(l.period))
+	b = binary.AppendVarint(b, int64(len(l.rows)))
 	for _, row := range l.rows {
-		b = binary.AppendUvarint(b, uint64(len(row.v)))
+		b = binary.AppendVarint(b, int64(len(row.v)))
 		for a, v := range row.v {
 			b = binary.AppendVarint(b, v)
 			b = binary.BigEndian.AppendUint64(b, row.cum[a])

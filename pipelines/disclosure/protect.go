@@ -40,7 +40,7 @@ type protector struct {
 	law    law
 	keys   *keyed
 	tables *PTables
-	cap    uint64
+	cap    uint32
 	report *reporting
 
 	states [][]state // by set and cell
@@ -88,15 +88,15 @@ func newProtector(c *counted, rel Release) (*protector, error) {
 		return nil, gateway.Errorf(gateway.Invalid, "release %s is not the lineage of its definition, a hyphen and a number from 1", rel.ID)
 	case rel.Noise == nil || rel.Coverage == nil:
 		return nil, gateway.Errorf(gateway.Internal, "a release is protected with a noise key and the agencies' coverage")
-	case rel.Rules.RecordCap < 1:
-		return nil, gateway.Errorf(gateway.Invalid, "the cap on one child's records must be at least 1")
+	case rel.Rules.RecordCap < 1 || rel.Rules.RecordCap > 1000:
+		return nil, gateway.Errorf(gateway.Invalid, "the cap on one child's records must be from 1 to 1,000")
 	}
 	_, err := Plan(d)
 	if err != nil {
 		return nil, err
 	}
 	p := &protector{
-		l: c.l, cells: c.cells, cap: uint64(rel.Rules.RecordCap), report: newReporting(c.l, rel.Coverage),
+		l: c.l, cells: c.cells, cap: uint32(rel.Rules.RecordCap), report: newReporting(c.l, rel.Coverage),
 		keys:   newKeyed(rel.Noise, rel.Lineage, rel.Number),
 		states: make([][]state, len(c.l.sets)), noise: make([][]int32, len(c.l.sets)), alias: make([]map[int]cellRef, len(c.l.sets)),
 	}
@@ -136,7 +136,7 @@ func (p *protector) protect(s *set) error {
 // data comes first.
 func (p *protector) decide(s *set, c int, at []int) (state, error) {
 	switch {
-	case p.omits(s, at):
+	case p.l.omits(s, at):
 		return omitted, nil
 	case p.l.impossible(s, at):
 		return impossible, nil
@@ -147,7 +147,7 @@ func (p *protector) decide(s *set, c int, at []int) (state, error) {
 		return p.follow(s, c, t, tat), nil
 	}
 	cell := &p.cells[s.index][c]
-	if cell.top[0] > 0 && uint64(cell.top[0]) > p.cap {
+	if cell.top[0] > p.cap {
 		return 0, gateway.Errorf(gateway.Internal, "grouping set %q: a cell counts more records of one child than the release's cap", s.key)
 	}
 	p.label = p.l.label(s, at, p.label[:0])
@@ -158,17 +158,8 @@ func (p *protector) decide(s *set, c int, at []int) (state, error) {
 	if near || err != nil {
 		return hiddenNear, err
 	}
-	p.noise[s.index][c] = int32(p.tables.l1.draw(int64(cell.children), p.keys.permanent(p.label)))
+	p.noise[s.index][c] = int32(p.tables.l1.draw(cell.children, p.keys.permanent(p.label))) //nolint:gosec // at most D1
 	return shown, nil
-}
-
-func (p *protector) omits(s *set, at []int) bool {
-	for i, dim := range s.dims {
-		if p.l.dims[dim].omits(s.Set[i].Level, at[i]) {
-			return true
-		}
-	}
-	return false
 }
 
 // follow gives a synonym the state of the cell that it denotes.
@@ -286,5 +277,5 @@ func (p *protector) before(s *set, c, best int) bool {
 
 // noisy is n1 = n + v1.
 func (p *protector) noisy(s *set, c int) int64 {
-	return int64(p.cells[s.index][c].children) + int64(p.noise[s.index][c])
+	return p.cells[s.index][c].children + int64(p.noise[s.index][c])
 }

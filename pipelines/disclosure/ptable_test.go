@@ -12,17 +12,17 @@ import (
 )
 
 // rows reads a CSV of testdata as maps from the header.
-func rows(t testing.TB, name string) []map[string]string {
-	t.Helper()
+func rows(tb testing.TB, name string) []map[string]string {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := csv.NewReader(strings.NewReader(string(data)))
 	r.Comment = '#'
 	lines, err := r.ReadAll()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var out []map[string]string
 	for _, line := range lines[1:] {
@@ -35,20 +35,20 @@ func rows(t testing.TB, name string) []map[string]string {
 	return out
 }
 
-func atoi(t testing.TB, s string) int {
-	t.Helper()
+func atoi(tb testing.TB, s string) int {
+	tb.Helper()
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return n
 }
 
-func atof(t testing.TB, s string) float64 {
-	t.Helper()
+func atof(tb testing.TB, s string) float64 {
+	tb.Helper()
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return x
 }

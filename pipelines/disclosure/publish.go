@@ -13,6 +13,7 @@ type Published struct {
 	l      *lattice
 	cells  []published // by set
 	digest string
+	tables string // digest of the p-tables
 }
 
 // published are the cells of one set.
@@ -65,9 +66,7 @@ func (p *protector) publish(rel Release) (*Published, error) {
 	for _, s := range p.l.sets {
 		out.cells = append(out.cells, p.values(s, out.cells))
 	}
-	var err error
-	out.digest, err = out.sum()
-	return out, err
+	return out, out.seal()
 }
 
 // values publishes one set; earlier ones are there to copy synonyms from.

@@ -42,15 +42,22 @@ type counted struct {
 
 // A tally is a [Count] in place.
 type tally struct {
-	children, records, key uint64
-	top                    [MaxTop]uint32
+	children, records int64
+	key               uint64
+	top               [MaxTop]uint32
 }
+
+// Limits of a count, far above any population, so that sums of a few fit.
+const (
+	maxChildren = 1 << 40
+	maxRecords  = 1 << 50
+)
 
 // NewRaw returns an empty Raw for a definition. What is wrong with the definition
 // is reported by the first call of Add or Protect.
 func NewRaw(d *gateway.Definition) *Raw {
 	c := &counted{}
-	c.l, c.err = newLattice(d)
+	c.l, c.err = ownLattice(d)
 	if c.err == nil {
 		c.cells = make([][]tally, len(c.l.sets))
 	}
@@ -99,15 +106,14 @@ func (c *counted) add(g gateway.GroupingSet, nodes []string, n Count) error {
 	if cell.children != 0 {
 		return gateway.Errorf(gateway.Internal, "grouping set %q: a cell was counted twice", s.key)
 	}
-	*cell = tally{children: n.Children, records: n.Records, key: n.Key}
+	*cell = tally{children: int64(n.Children), records: int64(n.Records), key: n.Key} //nolint:gosec // consistent bounds both
 	copy(cell.top[:], n.Top)
 	return nil
 }
 
-// consistent reports whether the numbers can belong to one non-empty cell. The
-// upper bound leaves room for sums of eight of them.
+// consistent reports whether the numbers can belong to one non-empty cell.
 func (n Count) consistent(records bool) bool {
-	if n.Children == 0 || n.Children > 1<<40 || n.Records > 1<<50 {
+	if n.Children == 0 || n.Children > maxChildren || n.Records > maxRecords {
 		return false
 	}
 	if !records && n.Records == 0 && len(n.Top) == 0 {
@@ -157,21 +163,21 @@ func errEncoded() error {
 // Count returns a counted cell by its label, for tests that compare a build with
 // the truth. Only a test can call it: no other program can make a [testing.TB],
 // and in a program that is not a test binary it panics.
-func (r *Raw) Count(t testing.TB, label string) (Count, bool) {
-	t.Helper()
+func (r *Raw) Count(tb testing.TB, label string) (Count, bool) {
+	tb.Helper()
 	if !testing.Testing() {
 		panic("disclosure: counted cells are not readable outside tests")
 	}
 	c, err := r.borrow()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, at, ok := c.l.find(label)
 	if !ok || c.cells[s.index] == nil || c.cells[s.index][at].children == 0 {
 		return Count{}, false
 	}
 	cell := c.cells[s.index][at]
-	n := Count{Children: cell.children, Records: cell.records, Key: cell.key}
+	n := Count{Children: uint64(cell.children), Records: uint64(cell.records), Key: cell.key} //nolint:gosec // never negative
 	for _, top := range cell.top {
 		if top > 0 {
 			n.Top = append(n.Top, top)

@@ -12,28 +12,28 @@ import "math/bits"
 // All in integers: with S the sum of the top group, F = t*(flattened sum) is whole,
 // and the result is round((F + v1*max(F/n, S/2)) / t), half up, not below zero.
 func (c *tally) flatten(o, t int, v1 int64) int64 {
-	top := uint64(0) // S
+	top := int64(0) // S
 	for _, r := range c.top[o : o+t] {
-		top += uint64(r)
+		top += int64(r)
 	}
-	f := uint64(t) * c.records
+	group := int64(t)
+	f := group * c.records
 	for _, r := range c.top[:o] {
-		if own := uint64(t) * uint64(r); own > top {
-			f -= own - top
-		}
+		f -= max(0, group*int64(r)-top)
 	}
-	if hi, lo := bits.Mul64(top, c.children); hi == 0 && 2*f >= lo {
-		return ratio(f, uint64(int64(c.children)+v1), uint64(t)*c.children)
+	if 2*f/c.children >= top {
+		return ratio(f, c.children+v1, group*c.children)
 	}
-	return max(0, floorDiv(2*int64(f)+v1*int64(top)+int64(t), 2*int64(t)))
+	return max(0, floorDiv(2*f+v1*top+group, 2*group))
 }
 
-// ratio returns a*b/d rounded half up; the product may have 128 bits.
-func ratio(a, b, d uint64) int64 {
-	hi, lo := bits.Mul64(a, b)
-	lo, carry := bits.Add64(lo, d/2, 0)
-	q, _ := bits.Div64(hi+carry, lo, d)
-	return int64(q)
+// ratio returns a*b/d rounded half up, for none of them negative; the product may
+// need 128 bits.
+func ratio(a, b, d int64) int64 {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))  //nolint:gosec // not negative
+	lo, carry := bits.Add64(lo, uint64(d)/2, 0) //nolint:gosec // not negative
+	q, _ := bits.Div64(hi+carry, lo, uint64(d)) //nolint:gosec // not negative
+	return int64(q)                             //nolint:gosec // below a*(b+1)/d
 }
 
 func floorDiv(a, b int64) int64 {

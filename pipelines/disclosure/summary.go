@@ -56,7 +56,7 @@ func (t *tallied) add(states []state) {
 	}
 }
 
-func (t tallied) summary(name string) SetSummary {
+func (t *tallied) summary(name string) SetSummary {
 	share := func(n int) int { return (n*40/max(1, t.cells) + 1) / 2 * 5 }
 	s := SetSummary{
 		Name: name, Cells: t.cells, Impossible: t.impossible, NotReported: t.silent,

@@ -80,16 +80,13 @@ type event struct {
 // than the one under test.
 func (w truth) counts() map[string]map[string]*Count {
 	out := map[string]map[string]*Count{}
+	paths := w.paths()
 	for _, a := range w.def.AdmittedSets() {
 		records := map[string]map[int]int{} // label → child → records
+		nodes := make([]string, len(a.Set))
 		for _, e := range w.events {
-			var nodes []string
-			for _, sd := range a.Set {
-				n := w.def.Dimension(sd.Name).Node(e.codes[sd.Name])
-				for n.Level > sd.Level {
-					n = w.def.Dimension(sd.Name).Node(n.Parent)
-				}
-				nodes = append(nodes, n.Code)
+			for i, sd := range a.Set {
+				nodes[i] = paths[sd.Name][e.codes[sd.Name]][sd.Level]
 			}
 			label := a.Set.Label(nodes)
 			if records[label] == nil {
@@ -115,6 +112,26 @@ func (w truth) counts() map[string]map[string]*Count {
 	return out
 }
 
+// paths lists, for each dimension and leaf, the nodes from the first level down.
+func (w truth) paths() map[string]map[string][]string {
+	out := map[string]map[string][]string{}
+	for i := range w.def.Dimensions {
+		d := &w.def.Dimensions[i]
+		out[d.Name] = map[string][]string{}
+		for _, n := range d.Nodes {
+			if d.Leaf(n) {
+				path := []string{n.Code}
+				for p := n; p.Level > 0; {
+					p = *d.Node(p.Parent)
+					path = append([]string{p.Code}, path...)
+				}
+				out[d.Name][n.Code] = path
+			}
+		}
+	}
+	return out
+}
+
 // subjectKey stands for rk.
 func subjectKey(child int) uint64 {
 	sum := sha256.Sum256(fmt.Appendf(nil, "child %d", child))
@@ -122,13 +139,13 @@ func subjectKey(child int) uint64 {
 }
 
 // fill puts counted cells into a Raw, in the order of codes.
-func fill(t testing.TB, d *gateway.Definition, counts map[string]map[string]*Count) *Raw {
-	t.Helper()
+func fill(tb testing.TB, d *gateway.Definition, counts map[string]map[string]*Count) *Raw {
+	tb.Helper()
 	raw := NewRaw(d)
 	for _, a := range d.AdmittedSets() {
 		for label, c := range counts[a.Set.Key(d)] {
 			if err := raw.Add(a.Set, codesOf(label), *c); err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 		}
 	}
