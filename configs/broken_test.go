@@ -12,8 +12,8 @@ import (
 )
 
 // small returns the folder testdata/small as files that a test may change.
-func small(t testing.TB) fstest.MapFS {
-	t.Helper()
+func small(tb testing.TB) fstest.MapFS {
+	tb.Helper()
 	files := fstest.MapFS{}
 	folder := os.DirFS("testdata/small")
 	err := fs.WalkDir(folder, ".", func(path string, d fs.DirEntry, err error) error {
@@ -25,7 +25,7 @@ func small(t testing.TB) fstest.MapFS {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return files
 }

@@ -55,10 +55,10 @@ func TestShippedSettings(t *testing.T) {
 
 func keysOf(s reflect.Type, prefix string) []string {
 	var keys []string
-	for i := range s.NumField() {
-		key := prefix + s.Field(i).Tag.Get("mapstructure")
-		if s.Field(i).Type.Kind() == reflect.Struct {
-			keys = append(keys, keysOf(s.Field(i).Type, key+".")...)
+	for field := range s.Fields() {
+		key := prefix + field.Tag.Get("mapstructure")
+		if field.Type.Kind() == reflect.Struct {
+			keys = append(keys, keysOf(field.Type, key+".")...)
 		} else {
 			keys = append(keys, key)
 		}
@@ -85,14 +85,14 @@ func commentedKeys(t *testing.T, n *yaml.Node, prefix string) []string {
 	return keys
 }
 
-func write(t testing.TB, name, text string, mode os.FileMode) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
+func write(tb testing.TB, name, text string, mode os.FileMode) string {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), name)
 	if err := os.WriteFile(file, []byte(text), mode); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.Chmod(file, mode); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return file
 }

@@ -16,11 +16,11 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/codes.txt anew")
 
-func contracts(t testing.TB) []*gateway.Contract {
-	t.Helper()
+func contracts(tb testing.TB) []*gateway.Contract {
+	tb.Helper()
 	all, err := Contracts()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return all
 }
@@ -143,7 +143,7 @@ func checkReference(t *testing.T, c *gateway.Contract, f *gateway.Field, row map
 	}
 	// The codes that the reference spells out.
 	spelt := regexp.MustCompile(`CL_[A-Z_]+|e\.g\.|\(.*\)|[-+:,]( |$)|^-$|ICVAC|per sector`).ReplaceAllString(row["code_list"], " ")
-	for _, code := range strings.Fields(spelt) {
+	for code := range strings.FieldsSeq(spelt) {
 		if _, ok := f.List.Number([]byte(code)); !ok {
 			t.Errorf("%s.%s: code list %s has no %q", c.ID, f.Name, f.List.ID, code)
 		}

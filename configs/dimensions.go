@@ -142,14 +142,14 @@ func (r *cubeReader) leaves(f *dimensionFile, at place) []gateway.Node {
 		nodes = r.codes(f, at)
 	case f.Source.Kind == gateway.EventSector || f.Source.Kind == gateway.FirstSector:
 		for i, c := range r.contracts {
-			nodes = append(nodes, gateway.Node{Code: string(c.ID), Title: c.Title, Number: uint16(i + 1)}) //nolint:gosec // contracts are few
+			nodes = append(nodes, gateway.Node{Code: string(c.ID), Title: c.Title, Number: uint16(i + 1)})
 		}
 	case f.Source.Kind == gateway.ReachedIn:
 		for i, n := range f.Nodes {
 			if len(n.Members) > 0 {
 				at.at("nodes").at(i).bad("members are of groups")
 			}
-			nodes = append(nodes, gateway.Node{Code: n.Code, Title: n.Title, Number: uint16(i + 1)}) //nolint:gosec // nodes are four
+			nodes = append(nodes, gateway.Node{Code: n.Code, Title: n.Title, Number: uint16(i + 1)})
 		}
 		want := []string{gateway.ReachedYes, gateway.ReachedNo, gateway.ReachedCannotTell, gateway.ReachedNoStart}
 		got := codesOf(nodes)
