@@ -1,6 +1,10 @@
 package synth
 
-import "github.com/pana-exchange/pana/gateway"
+import (
+	"slices"
+
+	"github.com/pana-exchange/pana/gateway"
+)
 
 // A slot is one level of one dimension.
 type slot struct {
@@ -91,20 +95,11 @@ func (r *rules) locate(ch *child, e *event, nodes [][]int) {
 	for i := range r.slots {
 		nodes[i] = nodes[i][:0]
 		for _, leaf := range r.leaves(ch, e, r.slots[i].dimension) {
-			if n, ok := r.slots[i].node[leaf]; ok && !contains(nodes[i], n) {
+			if n, ok := r.slots[i].node[leaf]; ok && !slices.Contains(nodes[i], n) {
 				nodes[i] = append(nodes[i], n)
 			}
 		}
 	}
-}
-
-func contains(nodes []int, n int) bool {
-	for _, other := range nodes {
-		if other == n {
-			return true
-		}
-	}
-	return false
 }
 
 // cells appends the cells of a set that an event in these nodes is in.

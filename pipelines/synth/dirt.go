@@ -1,6 +1,8 @@
 package synth
 
 import (
+	"strconv"
+
 	"github.com/pana-exchange/pana/gateway"
 )
 
@@ -44,8 +46,8 @@ func wrongCheckDigit(d *dice, r *record, _ *Country) *spot {
 	if iin == "" {
 		return nil
 	}
-	last := (iin[11]-'0'+byte(d.between(1, 9)))%10 + '0'
-	r.set("child_iin", iin[:11]+string(rune(last)))
+	last := (int(iin[11]-'0') + d.between(1, 9)) % 10
+	r.set("child_iin", iin[:11]+strconv.Itoa(last))
 	return &spot{"child_iin", "IIN_CHECK_DIGIT"}
 }
 

@@ -1,6 +1,10 @@
 package synth
 
-import "github.com/pana-exchange/pana/gateway"
+import (
+	"slices"
+
+	"github.com/pana-exchange/pana/gateway"
+)
 
 // A visit is one record to be: which sector, when, and what the story needs.
 type visit struct {
@@ -183,6 +187,10 @@ func (s *story) family(v visit) {
 	s.contact(v)
 }
 
+func (s *story) knownTo(sector int) bool {
+	return slices.ContainsFunc(s.visits, func(v visit) bool { return v.sector == sector })
+}
+
 // court is one to three stages of a case.
 func (s *story) court(day gateway.Day) {
 	for stage := range s.d.between(1, 3) {
@@ -205,8 +213,12 @@ func (s *story) around() {
 		s.add(visit{sector: health, day: s.after(first, -30, 300), kind: s.d.pick(firstKinds[health])})
 	}
 	for s.d.chance(0.19) {
-		day := s.after(first, 8, 420)
-		s.add(visit{sector: police, day: day, incident: day, kind: s.d.pick(firstKinds[police])})
+		again := visit{sector: police, day: s.after(first, 8, 420), kind: s.d.pick(firstKinds[police])}
+		if again.incident = again.day; s.knownTo(police) {
+			s.add(again)
+		} else {
+			s.report(again)
+		}
 	}
 	// A few children are known to everyone: the cap on records of one child in a
 	// cell is there for them.

@@ -1,6 +1,10 @@
 package synth
 
-import "github.com/pana-exchange/pana/gateway"
+import (
+	"strconv"
+
+	"github.com/pana-exchange/pana/gateway"
+)
 
 // A person is a child: what never changes, and how the country first hears of
 // it.
@@ -47,16 +51,15 @@ func (c *Country) person(d *dice, i int) person {
 	if i == leader {
 		return p
 	}
-	shared := p.heard
-	elder := p.birth
+	elder := p
 	d.throw(c.options.Seed, streamPerson, i)
 	c.individual(d, &p)
 	if d.chance(0.6) {
-		p.heard = shared
+		p.heard, p.door, p.violence = elder.heard, elder.door, elder.violence
 	}
 	// Brothers and sisters are one to four years apart, and the one that is no
 	// child on that day has a story of its own.
-	birth := elder + gateway.Day((1-2*d.IntN(2))*d.between(330, 1500)*(i-leader)) //nolint:gosec // some thousand days
+	birth := elder.birth + gateway.Day((1-2*d.IntN(2))*d.between(330, 1500)*(i-leader)) //nolint:gosec // some thousand days
 	if age := p.heard.Years(birth); age >= 0 && age < 17 && ages[p.door][age] > 0 {
 		p.birth = birth
 	} else {
@@ -109,7 +112,7 @@ func (c *Country) individual(d *dice, p *person) {
 // few reports of schools in July and August.
 func (c *Country) day(d *dice, door int) gateway.Day {
 	span := int(c.last - c.first)
-	day := c.first + gateway.Day(max(d.between(0, span), d.between(-span/2, span))) //nolint:gosec // within the window
+	day := c.first + gateway.Day(max(d.between(0, span), d.between(-3*span, span))) //nolint:gosec // within the window
 	if _, month, _ := day.Date(); door == education && (month == 7 || month == 8) && day+60 <= c.last {
 		day += 60
 	}
@@ -144,12 +147,10 @@ func sectorOf(code string) int {
 // kato draws a place of a region: nine digits, of which only the first two are
 // real.
 func kato(d *dice, region string, rural bool) string {
-	digits := []byte(region + "1010000")
-	if rural {
-		digits[2], digits[3] = byte('3'+d.IntN(4)), byte('0'+d.IntN(10))
-		digits[5], digits[6] = byte('3'+d.IntN(4)), byte('0'+d.IntN(10))
+	if !rural {
+		return region + "1010000"
 	}
-	return string(digits)
+	return region + strconv.Itoa(d.between(30, 69)) + "0" + strconv.Itoa(d.between(30, 69)) + "00"
 }
 
 // maxSerials is how many children of one birth date and sex there can be.

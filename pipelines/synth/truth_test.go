@@ -69,8 +69,8 @@ func handmade(t *testing.T, lines string) func(func(*record) error) error {
 // Five children and ten events that count, worked out by hand.
 //
 //	A, girl of 2008-02-29: police and social in Q1, in time (day 30); 15 on the first day
-//	B, boy of 2009-07-15: police first and social a day too late; region named by
-//	   three sectors: 61 by two, 75 by one
+//	B, boy of 2009-07-15: police first and social a day too late; three sectors
+//	   name region 61, one of them 75 as well
 //	C, girl of 2010-12-31: school and helpline on one day, two regions: unknown; 13, school first by the order
 //	D, boy of 2020-04-05, police in the last quarter: nobody can tell
 //	E, girl, only outside the window; and a call without a number
@@ -161,8 +161,8 @@ func TestTruthByHand(t *testing.T) {
 	}
 }
 
-// The seventh digit, not the cells of a record, says sex and birth date; regions
-// that have expired count as their successor has it.
+// A cell's members are the children that it counts, and its sum that of their
+// keys.
 func TestMembersAndSums(t *testing.T) {
 	c := country(t, Options{Children: 1})
 	truth, err := newTruth(definition(t), c.Coverage(), c.options.Contracts, handmade(t, fewEvents))
