@@ -191,13 +191,14 @@ func checkSettings(at place, prefix string) {
 		key := prefix + name.Value
 		standard, known := defaults[key]
 		_, list := standard.([]string)
+		known = known && !strings.Contains(name.Value, ".") // one way to write a key
 		switch {
 		case known && list != (value.node.Kind == yaml.SequenceNode), known && !list && value.node.Kind != yaml.ScalarNode:
 			value.bad("%s has a value of the wrong shape", key)
 		case known && !list && value.node.Tag == "!!null":
 			value.bad("%s has no value; leave the key out to have the default", key)
 		case known:
-		case !section(key):
+		case strings.Contains(name.Value, "."), !section(key):
 			place{at.doc, name}.bad("unknown key %q", key)
 		case value.node.Kind != yaml.MappingNode:
 			value.bad("%s has no keys below it", key)

@@ -155,6 +155,8 @@ func TestRefusedSettings(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"lisen: " + canary, `gateway.yaml:1: unknown key "lisen"`},
 		{"data: d\ntls:\n  cert: " + canary, `gateway.yaml:3: unknown key "tls.cert"`},
+		{"limits.uploads: 3", `gateway.yaml:1: unknown key "limits.uploads"`},
+		{"Listen: 127.0.0.1:1", `gateway.yaml:1: unknown key "Listen"`},
 		{"data: d\ndata: e", "gateway.yaml:2: is not a YAML mapping without doubled keys"},
 		{"tls: {key: a, key: b}", "gateway.yaml:1: is not a YAML mapping without doubled keys"},
 		{canary, "gateway.yaml:1: is not a YAML mapping"},
