@@ -73,6 +73,12 @@ func start(tb testing.TB) (*Registry, *clock) {
 			tb.Error(err)
 		}
 	})
+	addAgencies(tb, r)
+	return r, c
+}
+
+func addAgencies(tb testing.TB, r *Registry) {
+	tb.Helper()
 	for _, a := range []Agency{
 		{ID: "police-a", Contract: "police", Regions: []string{"11", "61"}, From: quarter("2025Q1")},
 		{ID: "police-b", Contract: "police", Regions: []string{"61"}, From: quarter("2025Q2")},
@@ -82,7 +88,6 @@ func start(tb testing.TB) (*Registry, *clock) {
 			tb.Fatal(err)
 		}
 	}
-	return r, c
 }
 
 func quarter(text string) gateway.Quarter {
