@@ -190,13 +190,15 @@ func (c *column) checkIdentifier(cell []byte) gateway.ProblemCode {
 
 // visible reports whether text that is not ASCII has no compatibility characters
 // (full-width digits, no-break spaces, ligatures) and none that cannot be seen.
+// The numero sign is one of the former, and is in half of all document numbers.
 func visible(cell []byte) bool {
-	if !norm.NFKC.IsNormal(cell) && !norm.NFKD.IsNormal(cell) {
-		return false
-	}
 	for rest := cell; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
 		if !unicode.IsGraphic(r) || r != ' ' && unicode.IsSpace(r) {
+			return false
+		}
+		if r >= utf8.RuneSelf && r != '№' &&
+			!bytes.Equal(norm.NFKD.Properties(rest).Decomposition(), norm.NFD.Properties(rest).Decomposition()) {
 			return false
 		}
 		rest = rest[n:]

@@ -128,7 +128,6 @@ func fatal(line int, field gateway.FieldName, code gateway.ProblemCode, p *gatew
 	}
 	e := gateway.RowError{Line: line, Field: field, Code: code}
 	p.Add(e, len(p.First)+1)
-	p.Rows++
 	kind := gateway.Invalid
 	if code == codeTooManyRows {
 		kind = gateway.TooLarge

@@ -33,7 +33,8 @@ const (
 )
 
 // visible returns the slot of a field and what row rules see of it: codes, dates
-// and numbers, never identifiers or text.
+// and counts; never identifiers, text or the birth date, of which they see the
+// derived age and days.
 func (s *schema) visible(name gateway.FieldName) (int, operandKind) {
 	switch name {
 	case gateway.DerivedAge:
@@ -51,11 +52,11 @@ func (s *schema) visible(name gateway.FieldName) (int, operandKind) {
 			return i, operandSet
 		}
 		return i, operandCode
-	case gateway.TypeDate, gateway.TypeBirthDate:
+	case gateway.TypeDate:
 		return i, operandDate
-	case gateway.TypeInteger, gateway.TypeAge:
+	case gateway.TypeInteger:
 		return i, operandNumber
-	case gateway.TypeText, gateway.TypeIdentifier, gateway.TypeIIN:
+	case gateway.TypeText, gateway.TypeIdentifier, gateway.TypeIIN, gateway.TypeBirthDate, gateway.TypeAge:
 	}
 	return i, operandNone
 }

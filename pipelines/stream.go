@@ -120,7 +120,7 @@ func (st *stream) fill(ctx context.Context) (int, error) {
 	for n < gateway.BlockRows {
 		switch code, err := st.scan.next(ctx); {
 		case err == io.EOF && st.tally.rows+st.tally.refused == 0: //nolint:errorlint // the scanner returns io.EOF itself
-			return 0, st.fatal(codeNoRecords)
+			return 0, fatal(1, "", codeNoRecords, &st.tally.problems)
 		case err != nil:
 			return n, err
 		case code != "":
@@ -155,5 +155,6 @@ func (st *stream) fatal(code gateway.ProblemCode) error {
 		field = st.wrongCell(code)
 	}
 	st.tally.refused++
+	st.tally.problems.Rows++
 	return fatal(st.scan.line, field, code, &st.tally.problems)
 }

@@ -1,0 +1,404 @@
+package pipelines
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/csv"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// smallScanner has a buffer so small that records meet its end all the time.
+func smallScanner(src io.Reader, sep byte) *scanner {
+	s := newScanner(src, 40)
+	s.buf = make([]byte, 2*s.limit+slack)
+	s.sep = sep
+	return s
+}
+
+// The scanner reads what encoding/csv reads: the same cells, on the same lines.
+// Where encoding/csv finds fault with quotation marks, so does the scanner.
+func FuzzScanner(f *testing.F) {
+	for _, seed := range []string{
+		"a,b\n1,2\n", "a;b\r\n\"x;y\";2\r\n", "\"a\"\"b\",c\n", "\"a\nb\",c\n\nd,e", "a\"b,c\n", "\"a\"b\n", "\"a", "\r\n\r\n\n", "a\r\r\n",
+		"\"\"\"\"\"\"\n\"\"", ",,,\n,", "a,\"b\"\r", "\"a\"\r\r\n", "a\rb\n", "ж,\"\xd0\"\n", "x\x00y\n", strings.Repeat("a,", 30) + "\n" + strings.Repeat("b", 41),
+	} {
+		f.Add([]byte(seed), uint8(0))
+		f.Add([]byte(seed), uint8(4))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, how uint8) {
+		sep := []byte{',', ';', '\t'}[how%3]
+		var src io.Reader = bytes.NewReader(data)
+		if how&4 != 0 {
+			src = iotest.OneByteReader(src)
+		}
+		s := smallScanner(src, sep)
+		if how&8 != 0 {
+			s = newScanner(src, 1<<16)
+			s.sep = sep
+		}
+		want := csv.NewReader(bytes.NewReader(data))
+		want.Comma, want.FieldsPerRecord = rune(sep), -1
+		for {
+			code, err := s.next(context.Background())
+			if code == codeNUL || code == codeNotUTF8 || code == codeRowTooLong {
+				return
+			}
+			cells, wantErr := want.Read()
+			switch bad := code == codeQuoteForm || code == codeQuoteOpen; {
+			case errors.Is(wantErr, io.EOF) || errors.Is(err, io.EOF):
+				if err != wantErr { //nolint:errorlint // both are io.EOF itself
+					t.Fatalf("end %v, want %v", err, wantErr)
+				}
+				return
+			case errors.Is(wantErr, csv.ErrBareQuote):
+				if !bad && !slices.ContainsFunc(s.cells, func(c span) bool { return c.form == bare }) {
+					t.Fatal("a bare quotation mark was not seen")
+				}
+				return
+			case errors.Is(wantErr, csv.ErrQuote) != bad || err != nil || wantErr != nil && !bad:
+				t.Fatalf("%q, %v; want %v", code, err, wantErr)
+			case bad:
+				return
+			}
+			var got []string
+			for i := range s.cells {
+				got = append(got, strings.ReplaceAll(string(s.cell(i)), "\r\n", "\n"))
+			}
+			if !slices.Equal(got, cells) {
+				t.Fatalf("cells %q, want %q", got, cells)
+			}
+			if line, _ := want.FieldPos(0); line != s.line {
+				t.Fatalf("line %d, want %d", s.line, line)
+			}
+		}
+	})
+}
+
+// Whatever the file holds: no panic; every record is either good or refused;
+// every refused record has a problem on its line; good rows are in the blocks.
+func FuzzReader(f *testing.F) {
+	c := policeContract(f)
+	c.Field("icd").List = codeList(f, "icd10", "T74", "Y07") // compiled at every Open
+	head := file(header(c))
+	f.Add([]byte(file(header(c), good())))
+	f.Add([]byte(file(header(c), good(), good()) + "x\n\n\"\n"))
+	for i, fault := range faults {
+		if i%4 == 0 {
+			f.Add([]byte(file(header(c), fault.record())))
+		}
+	}
+	for _, fault := range fileFaults {
+		f.Add([]byte(strings.ReplaceAll(fault.text[:min(len(fault.text), 4096)], "@", shortHeader)))
+	}
+	o := testOptions(f)
+	o.Limits = Limits{RowBytes: 4096, Rows: 50, Unique: 3}
+	b := gateway.NewBlock(c.Layout())
+	o.Contract, o.Plan = c, planOf(c)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, src := range []string{string(data), head + string(data)} {
+			r, err := Open(strings.NewReader(src), o)
+			if err != nil {
+				continue
+			}
+			stored := 0
+			for err == nil {
+				if err = r.Next(context.Background(), b); err == nil {
+					stored += b.Rows()
+				}
+			}
+			p := r.Problems()
+			if p.Rows != r.Refused() || r.Refused() > 0 && len(p.Counts) == 0 {
+				t.Fatalf("%d refused, %d rows with problems, %d kinds", r.Refused(), p.Rows, len(p.Counts))
+			}
+			for _, e := range p.First {
+				if e.Line < 1 || e.Line > strings.Count(src, "\n")+1 || Describe(string(e.Code)) == Describe("") {
+					t.Fatalf("problem %v", e)
+				}
+			}
+			if !errors.Is(err, io.EOF) {
+				continue
+			}
+			if stored != r.Rows() {
+				t.Fatalf("%d rows in blocks, %d good", stored, r.Rows())
+			}
+			again := csv.NewReader(strings.NewReader(strings.TrimPrefix(src, "\ufeff")))
+			again.Comma, again.FieldsPerRecord = rune(r.Dialect().Separator), -1
+			if records, err := again.ReadAll(); err == nil && len(records)-1 != r.Rows()+r.Refused() {
+				t.Fatalf("%d good, %d refused of %d records", r.Rows(), r.Refused(), len(records)-1)
+			}
+		}
+	})
+}
+
+// The order of the columns, the separator, the ends of lines and quotation marks
+// make no difference to what is stored.
+func TestOnlyTheCellsMatter(t *testing.T) {
+	o := testOptions(t)
+	names := header(o.Contract)
+	records := []record{good(), good().with("record_id", "2").with("setting", "SCHOOL"), good().with("record_id", "3").with("icd", "?"), good().with("record_id", "4").with("family_name", `a "b", c`)}
+	want := readFile(t, o, records...)
+	rapid.Check(t, func(rt *rapid.T) {
+		columns := rapid.Permutation(names).Draw(rt, "columns")
+		sep := rapid.SampledFrom([]rune{',', ';', '\t'}).Draw(rt, "separator")
+		var b bytes.Buffer
+		if rapid.Bool().Draw(rt, "BOM") {
+			b.WriteString("\ufeff")
+		}
+		w := csv.NewWriter(&b)
+		w.Comma, w.UseCRLF = sep, rapid.Bool().Draw(rt, "CRLF")
+		quoted := rapid.Bool().Draw(rt, "quoted")
+		lines, err := csv.NewReader(strings.NewReader(file(columns, records...))).ReadAll()
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if quoted {
+			for _, line := range lines {
+				b.WriteString(`"` + strings.Join(escapeAll(line), `"`+string(sep)+`"`) + "\"\n")
+			}
+		} else if err := w.WriteAll(lines); err != nil {
+			rt.Fatal(err)
+		}
+		o := o
+		o.Rand = newChance(2)
+		got := read(t, o, bytes.NewReader(b.Bytes()))
+		if diff := cmp.Diff(want.rows, got.rows); diff != "" {
+			rt.Error(diff)
+		}
+		if !slices.Equal(got.problem, want.problem) || got.reader.Dialect().Separator != byte(sep) {
+			rt.Errorf("problems %v, dialect %v", got.problem, got.reader.Dialect())
+		}
+	})
+}
+
+func escapeAll(line []string) []string {
+	for i := range line {
+		line[i] = strings.ReplaceAll(line[i], `"`, `""`)
+	}
+	return line
+}
+
+// No part of a cell is ever in an error, a problem, or anything that can be made
+// of a reader by printing, logging or encoding it (trust.md 6.5).
+func TestNothingLeaks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	o := testOptions(t)
+	names := header(o.Contract)
+	for round := range 60 {
+		canary := fmt.Sprintf("%016x", rng.Uint64())
+		if round%3 == 0 {
+			canary = fmt.Sprintf("%012d", rng.Uint64N(1e12))
+		}
+		r := good()
+		for _, name := range names {
+			if rng.IntN(2) == 0 {
+				r[name] = canary
+			}
+		}
+		data := file(names, r, good().with("record_id", canary+"-1"))
+		switch round % 6 {
+		case 1:
+			data = strings.Replace(data, canary, canary+"\xff", 2)
+		case 2:
+			data = strings.Replace(data, canary, `"`+canary, 1)
+		case 3:
+			data = data[strings.Index(data, "\n")+1:] // no header
+		case 4:
+			data = strings.Replace(data, "record_id", canary, 1)
+		case 5:
+			data += strings.Repeat(canary, 1<<13)
+		}
+		said := everything(t, o, data)
+		for _, form := range []string{
+			canary, strings.ToUpper(canary), hex.EncodeToString([]byte(canary)), base64.StdEncoding.EncodeToString([]byte(canary)),
+			strings.Trim(fmt.Sprint([]byte(canary)), "[]"), strings.ReplaceAll(fmt.Sprintf("%#v", []byte(canary)), "[]byte", "")[1:20],
+		} {
+			if strings.Contains(said, form) {
+				t.Fatalf("round %d: the canary is there in the form %.8s…", round, form)
+			}
+		}
+	}
+}
+
+// everything is all that can be made of reading a file.
+func everything(t *testing.T, o Options, data string) string {
+	t.Helper()
+	var b strings.Builder
+	say := func(v any) {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&b, verb, v)
+		}
+		if j, err := json.Marshal(v); err == nil {
+			b.Write(j)
+		}
+		slog.New(slog.NewJSONHandler(&b, nil)).Info("x", slog.Any("v", v))
+		slog.New(slog.NewTextHandler(&b, nil)).Info("x", slog.Any("v", v))
+	}
+	r, err := Open(strings.NewReader(data), o)
+	for block := gateway.NewBlock(o.Contract.Layout()); err == nil; {
+		say(r)
+		say(*r)
+		say(r.next)
+		err = r.Next(t.Context(), block)
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		say(err)
+		if e, ok := errors.AsType[*gateway.Error](err); ok {
+			say(e.Problems)
+		}
+	}
+	if r != nil {
+		say(r.Problems())
+		say(r.Dialect())
+	}
+	return b.String()
+}
+
+// endless makes good rows without end, quickly: it counts the record ids up in a
+// chunk of rows.
+type endless struct {
+	chunk []byte
+	ids   []int // where they are
+	n     int
+}
+
+func newEndless() *endless {
+	e := &endless{chunk: newGenerator().file(1000)[len(generatedHeader):]}
+	for i := 0; i < len(e.chunk); i += bytes.IndexByte(e.chunk[i:], '\n') + 1 {
+		e.ids = append(e.ids, i)
+	}
+	return e
+}
+
+func (e *endless) next() []byte {
+	for _, at := range e.ids {
+		e.n++
+		copy(e.chunk[at:], fmt.Appendf(nil, "P-%09d", e.n))
+	}
+	return e.chunk
+}
+
+// Memory does not grow with the file, beyond 16 bytes a record up to Limits.Unique.
+func TestMemoryIsConstant(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two million rows")
+	}
+	const rows, early = 2_000_000, 200_000
+	o := testOptions(t)
+	o.Limits.Unique = 1 << 16
+	pr, pw := io.Pipe()
+	go func() {
+		e := newEndless()
+		_, err := io.WriteString(pw, generatedHeader)
+		for e.n < rows && err == nil {
+			_, err = pw.Write(e.next())
+		}
+		_ = pw.CloseWithError(err)
+	}()
+	r, err := Open(pr, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := gateway.NewBlock(o.Contract.Layout())
+	peak := map[bool]uint64{}
+	for err == nil {
+		if err = r.Next(t.Context(), block); err == nil {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			first := r.Rows() <= early
+			peak[first] = max(peak[first], m.HeapAlloc)
+		}
+	}
+	if !errors.Is(err, io.EOF) || r.Rows() != rows {
+		t.Fatalf("%v after %d rows: %v", err, r.Rows(), slices.Collect(maps.Keys(r.Problems().Counts)))
+	}
+	if growth := int64(peak[false]) - int64(peak[true]); growth > 1<<20 {
+		t.Errorf("the heap grew by %d bytes between %d and %d rows", growth, early, rows)
+	}
+}
+
+func TestNoAllocationPerRow(t *testing.T) {
+	data := newGenerator().file(20_000)
+	o := testOptions(t)
+	block := gateway.NewBlock(o.Contract.Layout())
+	r, err := Open(bytes.NewReader(data), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := r.Next(t.Context(), block); err != nil || block.Rows() != 20_000 {
+		t.Fatal(err, block.Rows())
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.Mallocs - before.Mallocs; n > 200 {
+		t.Errorf("%d allocations for 20,000 rows", n)
+	}
+}
+
+// Every table finds what its list finds.
+func TestCodeTables(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		codes := rapid.SliceOfNDistinct(rapid.StringMatching(`[A-Z0-9_]{1,20}`), 1, 300, rapid.ID[string]).Draw(t, "codes")
+		list := gateway.CodeList{}
+		for _, c := range codes {
+			list.Codes = append(list.Codes, gateway.Code{Code: c})
+		}
+		l, err := gateway.NewCodeList(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := newCodeTable(l)
+		try := append(slices.Clone(codes), rapid.SliceOf(rapid.StringMatching(`[A-Z0-9_]{0,20}`)).Draw(t, "others")...)
+		for _, c := range try {
+			buffer := append([]byte(c), "rest of the buffer of a scanner"...)
+			want, _ := l.Number([]byte(c))
+			if got := table.number(buffer[:len(c)]); got != want {
+				t.Fatalf("%q is number %d, want %d", c, got, want)
+			}
+		}
+	})
+}
+
+// The set says of each key whether it was there, and forgets nothing up to its limit.
+func TestKeySet(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	set, seen := newKeySet(5000), map[uint64]bool{}
+	for range 20_000 {
+		n := rng.Uint64N(8000)
+		var key [16]byte
+		copy(key[:], fmt.Sprintf("%08d", n))
+		fresh := set.add(key)
+		if fresh == seen[n] {
+			t.Fatalf("key %d is new: %v", n, fresh)
+		}
+		if len(seen) < 5000 {
+			seen[n] = true
+		}
+	}
+	if !set.add([16]byte{}) || set.used != 5000 || len(set.slots) != 16384 {
+		t.Errorf("%d keys in %d slots", set.used, len(set.slots))
+	}
+	zero := newKeySet(10)
+	if !zero.add([16]byte{}) || zero.add([16]byte{}) {
+		t.Error("the zero key is not remembered")
+	}
+}
