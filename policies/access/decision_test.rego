@@ -6,7 +6,7 @@ _roles := ["agency", "researcher", "officer", "steward", "operator", "stranger",
 
 _actions := [
 	"batch.upload", "batch.read", "batch.withdraw", "contract.read",
-	"release.build", "release.read", "release.approve", "release.withdraw", "release.ask",
+	"release.build", "release.read", "release.risk", "release.approve", "release.withdraw", "release.ask",
 	"audit.read", "policy.read", "access.manage", "unheard.of",
 ]
 
@@ -30,8 +30,8 @@ _allowed(state) := {role: actions |
 _always := {
 	"agency": {"batch.upload", "batch.read", "batch.withdraw", "contract.read"},
 	"researcher": {"contract.read"},
-	"officer": {"contract.read", "policy.read", "release.read", "batch.read", "audit.read"},
-	"steward": {"contract.read", "policy.read", "release.read", "batch.read", "release.build"},
+	"officer": {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "audit.read"},
+	"steward": {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "release.build"},
 	"operator": {"contract.read", "policy.read", "access.manage"},
 	"stranger": set(),
 	"": set(),

@@ -28,5 +28,5 @@ allow contains rego.metadata.rule().description if {
 #   The officer reads contracts, policies, releases, batches and the audit log.
 allow contains rego.metadata.rule().description if {
 	input.role == "officer"
-	input.action in {"contract.read", "policy.read", "release.read", "batch.read", "audit.read"}
+	input.action in {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "audit.read"}
 }

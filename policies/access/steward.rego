@@ -26,5 +26,5 @@ allow contains rego.metadata.rule().description if {
 #   The steward reads contracts, policies, releases and the state of batches.
 allow contains rego.metadata.rule().description if {
 	input.role == "steward"
-	input.action in {"contract.read", "policy.read", "release.read", "batch.read"}
+	input.action in {"contract.read", "policy.read", "release.read", "release.risk", "batch.read"}
 }

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/ledger"
+)
+
+func (c *cli) auditCommand() *cobra.Command {
+	var flags clientFlags
+	command := &cobra.Command{Use: "audit", Short: "Read and verify the ledger (officers)"}
+	command.AddCommand(c.auditShowCommand(&flags), c.auditVerifyCommand(), c.auditReceiptCommand())
+	return command
+}
+
+func (c *cli) auditShowCommand(flags *clientFlags) *cobra.Command {
+	var from uint64
+	command := &cobra.Command{
+		Use: "show", Short: "Read the ledger of a running gateway",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			leaves, err := cl.leaves(cmd.Context(), from)
+			if err != nil {
+				return err
+			}
+			return c.print(leaves, func(w io.Writer) error { return writeLeaves(w, leaves) })
+		},
+	}
+	flags.add(command)
+	command.Flags().Uint64Var(&from, "from", 0, "index of the first leaf")
+	return command
+}
+
+// leaves reads the ledger from an index to its end as it is now.
+func (c *client) leaves(ctx context.Context, from uint64) ([]json.RawMessage, error) {
+	var all []json.RawMessage
+	for {
+		var page exchange.LeafPage
+		err := c.call(ctx, http.MethodGet, "/v1/audit/leaves?from="+url.QueryEscape(strconv.FormatUint(from, 10)), nil, &page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Leaves...)
+		from += uint64(len(page.Leaves))
+		if len(page.Leaves) == 0 || from >= page.Size {
+			return all, nil
+		}
+	}
+}
+
+func writeLeaves(w io.Writer, leaves []json.RawMessage) error {
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	for _, raw := range leaves {
+		leaf, err := ledger.DecodeLeaf(raw)
+		if err != nil {
+			return fmt.Errorf("a leaf of the ledger is not one: %w", err)
+		}
+		_, _ = fmt.Fprintf(t, "  %d\t%s\t%s\t%s\t%s\t%s\n", leaf.Seq, leaf.Time.Format("2006-01-02 15:04:05"), leaf.Event, leaf.Outcome, leaf.Actor, leaf.Object)
+	}
+	return t.Flush()
+}
+
+// An exported ledger is a directory with the leaves, one a line, and the signed
+// checkpoint.
+const (
+	leavesFile     = "leaves.jsonl"
+	checkpointFile = "checkpoint"
+)
+
+func (c *cli) auditVerifyCommand() *cobra.Command {
+	var key, save string
+	var flags clientFlags
+	command := &cobra.Command{
+		Use: "verify [DIR]", Short: "Verify the ledger: every leaf, against the signed checkpoint",
+		Long: `Verify the ledger in DIR (leaves.jsonl and checkpoint), or read it from a running
+gateway and verify that; --save DIR keeps what was read. --key is the ledger's public
+key, which "pana keys init" printed: keep your own copy.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			verifier, err := note.NewVerifier(key)
+			if err != nil {
+				return usageError{errors.New("--key is the ledger's public key: name+hash+key")}
+			}
+			var log exported
+			if len(args) == 1 {
+				log, err = readLog(args[0])
+			} else {
+				log, err = c.fetchLog(cmd.Context(), &flags, save)
+			}
+			if err != nil {
+				return err
+			}
+			size, err := log.verify(verifier)
+			if err != nil {
+				return refusal{fmt.Errorf("the ledger does not verify: %w", err)}
+			}
+			return c.print(map[string]any{"leaves": size, "verified": true}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%d leaves, verified\n", size)
+				return err
+			})
+		},
+	}
+	flags.add(command)
+	command.Flags().StringVar(&key, "key", os.Getenv("PANA_LEDGER_KEY"), "the ledger's public key (or PANA_LEDGER_KEY)")
+	command.Flags().StringVar(&save, "save", "", "directory to keep the leaves and the checkpoint in")
+	return command
+}
+
+type exported struct {
+	leaves     [][]byte
+	checkpoint string
+}
+
+func (e exported) verify(key note.Verifier) (uint64, error) {
+	return ledger.VerifyLog(ledger.Log{
+		Leaves: func(yield func([]byte, error) bool) {
+			for _, leaf := range e.leaves {
+				if !yield(leaf, nil) {
+					return
+				}
+			}
+		},
+		Checkpoint: e.checkpoint,
+	}, key)
+}
+
+func readLog(dir string) (exported, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return exported{}, usageError{errors.New("there is no directory " + dir)}
+	}
+	defer func() { _ = root.Close() }()
+	leaves, err := root.ReadFile(leavesFile)
+	if err != nil {
+		return exported{}, usageError{errors.New("there is no " + leavesFile + " in " + dir)}
+	}
+	checkpoint, err := root.ReadFile(checkpointFile)
+	if err != nil {
+		return exported{}, usageError{errors.New("there is no " + checkpointFile + " in " + dir)}
+	}
+	return exported{bytes.Split(bytes.TrimSuffix(leaves, []byte("\n")), []byte("\n")), string(checkpoint)}, nil
+}
+
+// fetchLog reads the whole ledger of a gateway, the checkpoint first: a later
+// leaf is covered by no signature yet, and VerifyLog allows that.
+func (c *cli) fetchLog(ctx context.Context, flags *clientFlags, save string) (exported, error) {
+	cl, err := flags.client()
+	if err != nil {
+		return exported{}, err
+	}
+	log, err := cl.log(ctx)
+	if err != nil || save == "" {
+		return log, err
+	}
+	err = os.MkdirAll(save, 0o750)
+	if err != nil {
+		return log, usageError{errors.New("the directory cannot be made: " + save)}
+	}
+	root, err := os.OpenRoot(save)
+	if err != nil {
+		return log, usageError{errors.New("the directory cannot be used: " + save)}
+	}
+	defer func() { _ = root.Close() }()
+	return log, errors.Join(
+		root.WriteFile(leavesFile, append(bytes.Join(log.leaves, []byte("\n")), '\n'), 0o600),
+		root.WriteFile(checkpointFile, []byte(log.checkpoint), 0o600),
+	)
+}
+
+func (c *client) log(ctx context.Context) (exported, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/audit/checkpoint", nil)
+	if err != nil {
+		return exported{}, usageError{errors.New("the gateway's address is not one: " + c.base)}
+	}
+	checkpoint, err := c.do(request)
+	if err != nil {
+		return exported{}, err
+	}
+	leaves, err := c.leaves(ctx, 0)
+	if err != nil {
+		return exported{}, err
+	}
+	log := exported{checkpoint: string(checkpoint)}
+	for _, leaf := range leaves {
+		log.leaves = append(log.leaves, leaf)
+	}
+	return log, nil
+}
+
+func (c *cli) auditReceiptCommand() *cobra.Command {
+	var key string
+	command := &cobra.Command{
+		Use: "receipt FILE", Short: "Verify a receipt offline: that the ledger holds the batch (agencies)",
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			verifier, err := note.NewVerifier(key)
+			if err != nil {
+				return usageError{errors.New("--key is the ledger's public key: name+hash+key")}
+			}
+			content, err := os.ReadFile(args[0])
+			if err != nil {
+				return usageError{errors.New("the receipt cannot be read: " + args[0])}
+			}
+			receipt, err := ledger.VerifyReceipt(bytes.TrimSpace(content), verifier)
+			if err != nil {
+				return refusal{fmt.Errorf("the receipt does not verify: %w", err)}
+			}
+			return c.print(map[string]any{"batch": receipt.Batch, "verified": true}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "batch %s: the receipt is genuine, leaf %d\n", receipt.Batch, receipt.Index)
+				return err
+			})
+		},
+	}
+	command.Flags().StringVar(&key, "key", os.Getenv("PANA_LEDGER_KEY"), "the ledger's public key (or PANA_LEDGER_KEY)")
+	return command
+}

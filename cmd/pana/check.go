@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pana-exchange/pana/configs"
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
+)
+
+func (c *cli) checkCommand() *cobra.Command {
+	var contract, from, to, dir string
+	command := &cobra.Command{
+		Use:   "check --contract C FILE",
+		Short: "Check a file offline, with the very code of the gateway (agencies)",
+		Long: `Read a file as the gateway would and list what to mend: line, column and code,
+never a value. Nothing leaves this machine. Exit code 0 when the gateway would take
+every row, 1 when it would not.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := c.checkManifest(from, to)
+			if err != nil {
+				return err
+			}
+			checked, err := c.check(cmd.Context(), args[0], gateway.ContractID(contract), dir, m)
+			if err != nil {
+				return err
+			}
+			err = c.print(checked, func(w io.Writer) error { return checked.write(w) })
+			if err == nil && checked.Refused > 0 {
+				err = refusal{fmt.Errorf("%d of %d records have problems", checked.Refused, checked.Records)}
+			}
+			return err
+		},
+	}
+	f := command.Flags()
+	f.StringVar(&contract, "contract", "", "contract that the file follows: police, health, …")
+	f.StringVar(&from, "from", "", "first day that the batch reports, YYYY-MM-DD; default: any")
+	f.StringVar(&to, "to", "", "last day that the batch reports, YYYY-MM-DD; default: today")
+	f.StringVar(&dir, "policies", "", "folder of policies; default: those built in")
+	_ = command.MarkFlagRequired("contract") // the flag exists: it was added above
+	return command
+}
+
+// checked is the result of a check.
+type checked struct {
+	Contract gateway.ContractID `json:"contract"`
+	Records  int                `json:"records"`
+	Refused  int                `json:"refused"`
+	Errors   []gateway.RowError `json:"errors"`
+	Omitted  int                `json:"errors_omitted,omitempty"`
+}
+
+func (k checked) write(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%d records, %d with problems\n", k.Records, k.Refused)
+	if err != nil {
+		return err
+	}
+	return writeProblems(w, k.Errors, k.Omitted)
+}
+
+func (c *cli) checkManifest(from, to string) (gateway.Manifest, error) {
+	m := gateway.Manifest{Kind: gateway.Original, Reject: gateway.RejectRows}
+	m.PeriodFrom, _ = gateway.CivilDay(2000, 1, 1)
+	m.PeriodTo = gateway.DayOf(c.now())
+	for _, day := range []struct {
+		text string
+		to   *gateway.Day
+	}{{from, &m.PeriodFrom}, {to, &m.PeriodTo}} {
+		if day.text == "" {
+			continue
+		}
+		d, ok := gateway.ParseDay([]byte(day.text))
+		if !ok {
+			return m, usageError{errors.New("--from and --to are days, such as 2025-07-01")}
+		}
+		*day.to = d
+	}
+	return m, nil
+}
+
+// check runs the pipeline with throw-away keys and drops its blocks.
+func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir string, m gateway.Manifest) (checked, error) {
+	contract, err := contractByID(id)
+	if err != nil {
+		return checked{}, err
+	}
+	set, err := policySet(ctx, dir)
+	if err != nil {
+		return checked{}, err
+	}
+	plan, err := set.Plan(ctx, contract)
+	if err != nil {
+		return checked{}, err
+	}
+	keys, err := pseudonym.Ephemeral(rand.Reader)
+	if err != nil {
+		return checked{}, err
+	}
+	file, err := os.Open(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return checked{}, usageError{errors.New("the file cannot be read: " + path)}
+	}
+	defer func() { _ = file.Close() }()
+	reader, err := pipelines.Open(file, pipelines.Options{
+		Contract: contract, Plan: plan, Keys: keys, Agency: "check", Batch: m, Today: gateway.DayOf(c.now()), Rand: rand.Reader,
+	})
+	if err != nil {
+		return checked{}, err
+	}
+	block := gateway.NewBlock(contract.Layout())
+	for err == nil {
+		block.Reset()
+		err = reader.Next(ctx, block)
+	}
+	if !errors.Is(err, io.EOF) {
+		return checked{}, err
+	}
+	problems := reader.Problems()
+	return checked{id, reader.Rows(), reader.Refused(), problems.First, problems.Omitted}, nil
+}
+
+func contractByID(id gateway.ContractID) (*gateway.Contract, error) {
+	contracts, err := configs.Contracts()
+	if err != nil {
+		return nil, err
+	}
+	var names []gateway.ContractID
+	for _, c := range contracts {
+		if c.ID == id {
+			return c, nil
+		}
+		names = append(names, c.ID)
+	}
+	return nil, usageError{fmt.Errorf("there is no contract of that name; there are %v", names)}
+}

@@ -1,0 +1,164 @@
+package main
+
+// The rules of this user interface:
+//
+//   - Results go to standard output, everything else to standard error.
+//   - --json makes the result one JSON value on standard output, for programs.
+//   - An error is one clear line, and a hint where there is one. It never shows
+//     what a file holds, only where the fault is.
+//   - Exit codes: 0 done, 1 refused (the input's fault), 2 wrong use, 3 the
+//     system's fault.
+//   - Progress is drawn only where somebody looks: on a terminal.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// The exit codes.
+const (
+	exitDone    = 0
+	exitRefused = 1
+	exitUse     = 2
+	exitSystem  = 3
+)
+
+// A cli is one run of the command.
+type cli struct {
+	in       io.Reader
+	out, err io.Writer
+	now      func() time.Time
+	asJSON   bool
+}
+
+// usageError is a wrong use of the command line.
+type usageError struct{ error }
+
+// refusal is an error whose fault lies in the input; the problems, if any, were
+// printed already.
+type refusal struct{ error }
+
+// Unwrap returns what was refused and why.
+func (r refusal) Unwrap() error { return r.error }
+
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	code := exitCode(err)
+	_, _ = fmt.Fprintf(c.err, "pana: %s\n", message(err))
+	if code == exitUse {
+		_, _ = fmt.Fprintln(c.err, "hint: add --help to see how it is used")
+	}
+	return code
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pana",
+		Short: "A privacy-preserving data-exchange gateway for child-protection data",
+		Long: `Pana takes case-level records of police, health, education, social protection,
+justice and helpline, replaces identifiers by keyed pseudonyms before anything is
+stored, lets policy files decide what is kept and what is shown, and answers
+cross-sector questions by tables that cannot be turned back into children.
+
+Start with:  pana demo`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.PersistentFlags().BoolVar(&c.asJSON, "json", false, "print the result as one JSON value")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		c.demoCommand(), c.serveCommand(), c.synthCommand(), c.checkCommand(), c.uploadCommand(),
+		c.batchCommand(), c.releaseCommand(), c.queryCommand(), c.policyCommand(), c.auditCommand(),
+		c.keysCommand(), c.accessCommand(), c.engineCommand(),
+	)
+	for _, command := range root.Commands() {
+		strictUse(command)
+	}
+	return root
+}
+
+// strictUse makes wrong arguments a usage error and an unknown subcommand one
+// too.
+func strictUse(command *cobra.Command) {
+	check := command.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	command.Args = func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		if err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+	if command.HasSubCommands() && command.RunE == nil {
+		command.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	for _, sub := range command.Commands() {
+		strictUse(sub)
+	}
+}
+
+func exitCode(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUse
+	}
+	if _, ok := errors.AsType[refusal](err); ok {
+		return exitRefused
+	}
+	e, ok := errors.AsType[*gateway.Error](err)
+	if !ok || e.Kind == gateway.Internal || e.Kind == gateway.Overloaded {
+		return exitSystem
+	}
+	return exitRefused
+}
+
+func message(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return err.Error()
+}
+
+// print writes a result: as JSON where --json asks for it, else by human.
+func (c *cli) print(v any, human func(w io.Writer) error) error {
+	if !c.asJSON {
+		return human(c.out)
+	}
+	encoder := json.NewEncoder(c.out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// say writes a line for people, to standard error, unless --json was given.
+func (c *cli) say(format string, args ...any) {
+	if !c.asJSON {
+		_, _ = fmt.Fprintf(c.err, format+"\n", args...)
+	}
+}
+
+// terminal reports whether standard error is one.
+func (c *cli) terminal() bool {
+	f, ok := c.err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

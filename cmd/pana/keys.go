@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
+)
+
+func (c *cli) keysCommand() *cobra.Command {
+	command := &cobra.Command{Use: "keys", Short: "Make and look at the keyring (operators)"}
+	command.AddCommand(c.keysInitCommand(), c.keysShowCommand())
+	return command
+}
+
+func (c *cli) keysInitCommand() *cobra.Command {
+	var data, installation string
+	command := &cobra.Command{
+		Use:   "init --data DIR --installation NAME",
+		Short: "Make a data directory with a new keyring, and print the first operator's key once",
+		Long: `Make DIR (0700) with a keyring sealed by age to a new identity beside it (0600), and
+a registry with one API key: the first operator's, printed once. Keep a copy of the
+identity apart from the data: without it the pseudonyms can never be linked again.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			made, err := initKeys(cmd.Context(), data, installation, c)
+			if err != nil {
+				return err
+			}
+			return c.print(made, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "data directory   %s\nledger key       %s\noperator's key   %s\n\nThe key is shown this once. Give the ledger key to the data protection officer.\n",
+					made.Data, made.LedgerKey, made.OperatorKey)
+				return err
+			})
+		},
+	}
+	command.Flags().StringVar(&data, "data", "pana-data", "directory to make")
+	command.Flags().StringVar(&installation, "installation", "", "name of this installation: lower-case letters, digits, dots, hyphens")
+	_ = command.MarkFlagRequired("installation") // the flag exists: it was added above
+	return command
+}
+
+// initialised is what keys init made.
+type initialised struct {
+	Data        string `json:"data"`
+	LedgerKey   string `json:"ledger_key"`
+	OperatorKey string `json:"operator_key"`
+}
+
+func initKeys(ctx context.Context, data, installation string, c *cli) (initialised, error) {
+	paths := pathsOf(data)
+	err := os.MkdirAll(data, 0o700)
+	if err != nil {
+		return initialised{}, usageError{errors.New("the data directory cannot be made: " + data)}
+	}
+	unlock, err := lock(data, "keys init")
+	if err != nil {
+		return initialised{}, err
+	}
+	defer unlock()
+	for _, path := range []string{paths.keyring, paths.identity, paths.registry} {
+		_, err := os.Stat(path)
+		if err == nil {
+			return initialised{}, gateway.Errorf(gateway.Conflict, "%s is there already: keys are made once", path)
+		}
+	}
+	err = writeKeyring(paths, installation)
+	if err != nil {
+		return initialised{}, err
+	}
+	keys, err := openKeyring(paths.keyring, paths.identity)
+	if err != nil {
+		return initialised{}, err
+	}
+	reg, err := openRegistry(ctx, paths, keys, c)
+	if err != nil {
+		return initialised{}, err
+	}
+	defer func() { _ = reg.Close() }()
+	err = reg.Seal(ctx, keys.KCV())
+	if err != nil {
+		return initialised{}, err
+	}
+	key, _, err := reg.AddKey(ctx, "install",
+		registry.KeySpec{Subject: "operator", Org: "operator", Role: gateway.RoleOperator})
+	if err != nil {
+		return initialised{}, err
+	}
+	return initialised{data, keys.VerifierKey(), key}, nil
+}
+
+// writeKeyring makes a keyring and the identity that opens it.
+func writeKeyring(p paths, installation string) error {
+	opened, err := pseudonym.Generate(rand.Reader, installation)
+	if err != nil {
+		return usageError{err}
+	}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		return fmt.Errorf("making an identity: %w", err)
+	}
+	var sealed bytes.Buffer
+	err = pseudonym.Seal(&sealed, opened, identity.Recipient())
+	clear(opened)
+	if err != nil {
+		return fmt.Errorf("sealing the keyring: %w", err)
+	}
+	err = writeNew(p.identity, []byte(identity.String()+"\n"))
+	if err != nil {
+		return err
+	}
+	return writeNew(p.keyring, sealed.Bytes())
+}
+
+// writeNew writes a secret file that must not be there yet.
+func writeNew(path string, content []byte) error {
+	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// openKeyring opens a keyring with the identity beside it; both must be closed to
+// other users of the machine.
+func openKeyring(keyring, identity string) (*pseudonym.Keyring, error) {
+	for _, path := range []string{keyring, identity} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, gateway.Errorf(gateway.Invalid, "there is no %s; make it with: pana keys init", path)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			return nil, gateway.Errorf(gateway.Invalid, "%s can be read by others; close it: chmod 600 %s", path, path)
+		}
+	}
+	text, err := os.ReadFile(identity) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("reading the identity: %w", err)
+	}
+	ids, err := age.ParseIdentities(bytes.NewReader(text))
+	clear(text)
+	if err != nil {
+		return nil, gateway.Errorf(gateway.Invalid, "%s holds no age identity", identity)
+	}
+	f, err := os.Open(keyring) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("opening the keyring: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	return pseudonym.Open(f, ids...)
+}
+
+func (c *cli) keysShowCommand() *cobra.Command {
+	var data string
+	command := &cobra.Command{
+		Use: "show", Short: "Show the keyring's public key and check values, never a key",
+		RunE: func(*cobra.Command, []string) error {
+			p := pathsOf(data)
+			keys, err := openKeyring(p.keyring, p.identity)
+			if err != nil {
+				return err
+			}
+			shown := struct {
+				Installation string            `json:"installation"`
+				LedgerKey    string            `json:"ledger_key"`
+				Epoch        int               `json:"epoch"`
+				Check        string            `json:"check_value"`
+				Checks       map[string]string `json:"check_values"`
+			}{keys.Installation(), keys.VerifierKey(), keys.Epoch(), keys.KCV(), keys.CheckValues()}
+			return c.print(shown, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "installation  %s\nledger key    %s\nepoch         %d\ncheck value   %s\n",
+					shown.Installation, shown.LedgerKey, shown.Epoch, shown.Check)
+				return err
+			})
+		},
+	}
+	command.Flags().StringVar(&data, "data", "pana-data", "data directory")
+	return command
+}

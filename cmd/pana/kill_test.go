@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pana-exchange/pana/configs"
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/warehouse"
+	"github.com/pana-exchange/pana/gateway/warehouse/engine"
+	"github.com/pana-exchange/pana/pipelines/synth"
+)
+
+// TestKill kills the gateway and its engine at random moments of uploads and
+// then finds every acknowledged batch exactly once, and nothing else
+// (loading.md 3.1, trust.md 6.2 F1-F3).
+func TestKill(t *testing.T) {
+	kills := 50
+	if testing.Short() {
+		kills = 6
+	}
+	k := newCampaign(t, self(t))
+	err := k.run(kills, 10*time.Minute)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, k.gateway.output.String())
+	}
+	t.Logf("%d kills of the gateway, %d of the engine, %d uploads under way when killed, %d batches acknowledged, %d retries",
+		k.gatewayKills, k.engineKills, k.midway, len(k.receipts), k.retries.Load())
+	if k.gatewayKills+k.engineKills < kills {
+		t.Errorf("only %d kills", k.gatewayKills+k.engineKills)
+	}
+}
+
+// TestKillFindsAReusedLoad plants the fault of which exactly-once loading dies: a
+// retry that uses its load id again adopts what a killed attempt left behind. The
+// campaign must find it.
+func TestKillFindsAReusedLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a faulty gateway; the long form runs it")
+	}
+	faulty := plant(t, "gateway/exchange/upload.go",
+		"l.x.Warehouse.NewLoad(ctx, l.contract, l.attempt.Load)", "l.x.Warehouse.NewLoad(ctx, l.contract, 42)")
+	err := newCampaign(t, faulty).run(4, 40*time.Second)
+	if err == nil {
+		t.Fatal("the campaign did not find that a load id is used again")
+	}
+	t.Logf("found: %v", err)
+}
+
+// A campaign uploads batches of its own making while it kills what takes them.
+type campaign struct {
+	t       *testing.T
+	gateway *gatewayProcess
+	agency  *client
+	header  []byte
+	lines   [][]byte // records, each with "@" where the batch's name goes
+	flying  atomic.Int64
+	retries atomic.Int64
+
+	gatewayKills, engineKills, midway int
+
+	mu       sync.Mutex // guards receipts
+	receipts map[string][]byte
+}
+
+func newCampaign(t *testing.T, binary string) *campaign {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	made := initialise(t, self(t), data)
+	k := &campaign{t: t, gateway: startGateway(t, binary, data), receipts: map[string][]byte{}}
+	k.gateway.ready(t)
+	k.register(newClient(k.gateway.base(), made.OperatorKey))
+	k.records()
+	return k
+}
+
+func (k *campaign) register(operator *client) {
+	k.t.Helper()
+	err := operator.call(k.t.Context(), "POST", "/v1/access/agencies", exchange.Agency{
+		ID: "agency-police", Contract: "police", Regions: []string{"61"}, From: "2023Q1",
+	}, nil)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	var key exchange.KeySpec
+	err = operator.call(k.t.Context(), "POST", "/v1/access/keys", exchange.KeySpec{Role: gateway.RoleAgency, Agency: "agency-police"}, &key)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.agency = newClient(k.gateway.base(), key.Token)
+}
+
+// records makes the police's file of a small country once.
+func (k *campaign) records() {
+	k.t.Helper()
+	country, err := newCountry(synth.Options{Children: 12000, Seed: 7})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	var police bytes.Buffer
+	err = country.Write(func(id gateway.ContractID) (io.Writer, error) {
+		if id == "police" {
+			return &police, nil
+		}
+		return io.Discard, nil
+	})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	all := bytes.SplitAfter(police.Bytes(), []byte("\n"))
+	k.header, k.lines = all[0], all[1:len(all)-1]
+}
+
+// file is the content of batch number i: the same records under record ids of
+// their own, so that no two batches are the same.
+func (k *campaign) file(i int) []byte {
+	var b bytes.Buffer
+	b.Write(k.header)
+	for n, line := range k.lines {
+		_, rest, _ := bytes.Cut(line, []byte(",")) // record_id is the first column
+		_, _ = fmt.Fprintf(&b, "batch-%d-%d,", i, n)
+		b.Write(rest)
+	}
+	return b.Bytes()
+}
+
+// run uploads with three clients until there were enough kills, lets every upload
+// come to its end, and checks what is stored.
+func (k *campaign) run(kills int, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(k.t.Context(), limit)
+	defer cancel()
+	enough := make(chan struct{})
+	failed := make(chan error, 3)
+	var clients sync.WaitGroup
+	var next atomic.Int64
+	for range cap(failed) {
+		clients.Go(func() {
+			for {
+				err := k.upload(ctx, int(next.Add(1)))
+				if err != nil {
+					failed <- err
+					return
+				}
+				select {
+				case <-enough:
+					return
+				default:
+				}
+			}
+		})
+	}
+	k.kill(ctx, kills)
+	close(enough)
+	clients.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+	}
+	err := k.gateway.stop(syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	return k.check()
+}
+
+// kill kills the gateway or the engine at random moments while uploads are under
+// way.
+func (k *campaign) kill(ctx context.Context, kills int) {
+	for n := 0; n < kills && ctx.Err() == nil; {
+		time.Sleep(time.Duration(20+mathrand.IntN(400)) * time.Millisecond)
+		if k.flying.Load() == 0 {
+			continue
+		}
+		pid, count := k.gateway.pid(), &k.gatewayKills
+		if n%2 == 1 {
+			pid, count = k.gateway.enginePid(), &k.engineKills
+		}
+		if pid == 0 || syscall.Kill(pid, syscall.SIGKILL) != nil {
+			continue
+		}
+		*count++
+		k.midway += int(k.flying.Load())
+		n++
+		k.awaitReady(ctx)
+	}
+}
+
+func (k *campaign) awaitReady(ctx context.Context) {
+	time.Sleep(50 * time.Millisecond) // so that it is not the dying one that answers
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	_ = newClient(k.gateway.base(), "").waitReady(ctx) // a gateway that does not come back shows in the uploads
+}
+
+// upload sends a batch until it is acknowledged, and once more afterwards: the
+// receipt must be the same bytes.
+func (k *campaign) upload(ctx context.Context, i int) error {
+	content, key := k.file(i), rand.Text()
+	var first []byte
+	for first == nil {
+		receipt, err := k.send(ctx, key, content, true)
+		if ctx.Err() != nil {
+			return fmt.Errorf("batch %d was not accepted in time: %w", i, errors.Join(err, ctx.Err()))
+		}
+		if err != nil {
+			k.retries.Add(1)
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		first = receipt
+	}
+	k.mu.Lock()
+	k.receipts[key] = first
+	k.mu.Unlock()
+	for ctx.Err() == nil {
+		again, err := k.send(ctx, key, content, false)
+		if err != nil {
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		if !bytes.Equal(again, first) {
+			return fmt.Errorf("batch %d was acknowledged with two receipts", i)
+		}
+		return nil
+	}
+	return fmt.Errorf("batch %d could not be sent again: %w", i, ctx.Err())
+}
+
+// send uploads once; slowly, so that there is time to be killed in.
+func (k *campaign) send(ctx context.Context, key string, content []byte, slowly bool) ([]byte, error) {
+	digest := sha256.Sum256(content)
+	var body io.Reader = bytes.NewReader(content)
+	if slowly {
+		k.flying.Add(1)
+		defer k.flying.Add(-1)
+		body = &trickle{r: body}
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		k.agency.base+"/v1/contracts/police/batches?period_from=2023-01-01&period_to=2025-12-31", body)
+	if err != nil {
+		return nil, err
+	}
+	request.ContentLength = int64(len(content))
+	request.Header.Set("Content-Type", "text/csv")
+	request.Header.Set("Idempotency-Key", key)
+	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest[:])+":")
+	return k.agency.do(request)
+}
+
+// trickle reads slowly: 128 KiB, a short sleep.
+type trickle struct{ r io.Reader }
+
+func (t *trickle) Read(p []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	return t.r.Read(p[:min(len(p), 128<<10)])
+}
+
+// check opens what the campaign left and compares: each receipt has one visible
+// load with exactly its rows, and no other load is visible.
+func (k *campaign) check() (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.t.Context()), time.Minute)
+	defer cancel()
+	contracts, err := configs.Contracts()
+	if err != nil {
+		return err
+	}
+	c := &cli{in: bytes.NewReader(nil), out: io.Discard, err: io.Discard, now: time.Now}
+	p := pathsOf(k.gateway.data)
+	keys, err := openKeyring(p.keyring, p.identity)
+	if err != nil {
+		return err
+	}
+	reg, err := openRegistry(ctx, p, keys, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+	e, err := engine.Start(ctx, engine.Options{Dir: p.engine})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Stop()) }()
+	house, err := warehouse.Open(ctx, warehouse.Options{
+		Addresses: []string{e.Addr()}, Password: func(user string) string { return e.Password(engine.User(user)) },
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, house.Close()) }()
+	err = house.Prepare(ctx, contracts)
+	if err != nil {
+		return err
+	}
+	_, err = reg.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	batches, err := reg.Batches(ctx, "agency-police")
+	if err != nil {
+		return err
+	}
+	snapshot, err := reg.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	visible, err := house.Visible(ctx, "police", snapshot)
+	if err != nil {
+		return err
+	}
+	stored, err := house.Loads(ctx, "police")
+	if err != nil {
+		return err
+	}
+	return k.compare(batches, visible, stored)
+}
+
+func (k *campaign) compare(batches []gateway.Batch, visible []gateway.LoadID, stored map[gateway.LoadID]warehouse.Sums) error {
+	acknowledged := map[gateway.BatchID]gateway.Receipt{}
+	for _, bytes := range k.receipts {
+		var r gateway.Receipt
+		err := json.Unmarshal(bytes, &r)
+		if err != nil {
+			return err
+		}
+		acknowledged[r.Batch] = r
+	}
+	if len(acknowledged) != len(k.receipts) {
+		return fmt.Errorf("%d receipts name %d batches", len(k.receipts), len(acknowledged))
+	}
+	byLoad := map[gateway.LoadID]gateway.Batch{}
+	for _, b := range batches {
+		if b.State == gateway.BatchPublished {
+			byLoad[b.Load] = b
+		}
+	}
+	if len(byLoad) != len(acknowledged) || len(visible) != len(acknowledged) {
+		return fmt.Errorf("%d batches acknowledged, %d published, %d loads visible", len(acknowledged), len(byLoad), len(visible))
+	}
+	for _, load := range visible {
+		b, known := byLoad[load]
+		r, sent := acknowledged[b.ID]
+		if !known || !sent || stored[load].Rows != uint64(r.Stored) || r.Stored != len(k.lines) {
+			return fmt.Errorf("batch %s: acknowledged %t with %d rows, %d of %d are visible", b.ID, sent, r.Stored, stored[load].Rows, len(k.lines))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pana-exchange/pana/configs"
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/api"
+	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/gateway/warehouse"
+	"github.com/pana-exchange/pana/gateway/warehouse/engine"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
+	"github.com/pana-exchange/pana/policies"
+)
+
+// paths are the files of a data directory.
+type paths struct {
+	data, keyring, identity, registry, engine string
+}
+
+func pathsOf(data string) paths {
+	in := func(name string) string { return filepath.Join(data, name) }
+	return paths{data, in("keyring.age"), in("identity.txt"), in("registry.db"), in("engine")}
+}
+
+// lock takes a data directory for this process. A second owner is refused in one
+// line that names the first.
+func lock(data, command string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, usageError{errors.New("the data directory cannot be used: " + data + "; make it with: pana keys init")}
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil {
+		owner := make([]byte, 100)
+		n, _ := f.Read(owner)
+		_ = f.Close()
+		return nil, gateway.Errorf(gateway.Conflict, "%s is in use by %s; use a client command (pana upload, release, query) or stop it first",
+			data, strings.TrimSpace(string(owner[:n])))
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("pana "+command+", process "+strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("writing the lock file: %w", err)
+	}
+	return func() { _ = f.Close() }, nil // closing gives the lock back
+}
+
+// A node is a whole gateway in this process: its engine or cluster, its registry,
+// its exchange and its HTTP server.
+type node struct {
+	config   *configs.Config
+	address  string // of the API, with the port that was given
+	keys     *pseudonym.Keyring
+	registry *registry.Registry
+	exchange *exchange.Exchange
+	engine   *engine.Engine // nil where an external server is used
+	server   *http.Server
+	listener net.Listener
+	log      *slog.Logger
+	closers  []func() error // in the order of opening
+}
+
+// openNode opens everything, in the order in which each part needs the others.
+// What was opened is closed again when a later part fails.
+func openNode(ctx context.Context, c *cli, config *configs.Config, log *slog.Logger) (n *node, err error) {
+	n = &node{config: config, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	unlock, err := lock(config.Data, "serve")
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, func() error { unlock(); return nil })
+	keyring, identity := config.Keyring()
+	n.keys, err = openKeyring(keyring, identity)
+	if err != nil {
+		return n, err
+	}
+	n.registry, err = openRegistry(ctx, pathsOf(config.Data), n.keys, c)
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, n.registry.Close)
+	house, err := n.openWarehouse(ctx, c)
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, house.Close)
+	n.exchange, err = n.openExchange(ctx, c, house)
+	if err != nil {
+		return n, err
+	}
+	return n, n.listen(ctx, c)
+}
+
+func openRegistry(ctx context.Context, p paths, keys *pseudonym.Keyring, c *cli) (*registry.Registry, error) {
+	return registry.Open(ctx, registry.Options{
+		Path: p.registry, Now: c.now, Rand: rand.Reader, Signer: keys.Signer(), Verifier: keys.Verifier(), Origin: keys.Origin(),
+	})
+}
+
+// openWarehouse connects to the configured server, or starts the embedded engine.
+func (n *node) openWarehouse(ctx context.Context, c *cli) (*warehouse.Warehouse, error) {
+	if len(n.config.ClickHouse.Addresses) > 0 {
+		return n.openCluster(ctx)
+	}
+	e, err := engine.Start(ctx, engine.Options{Dir: pathsOf(n.config.Data).engine, MaxMemory: n.config.Engine.MaxMemory, Progress: c.err})
+	if err != nil {
+		return nil, err
+	}
+	n.engine = e
+	n.closers = append(n.closers, e.Stop)
+	return warehouse.Open(ctx, warehouse.Options{
+		Addresses: []string{e.Addr()}, Name: n.config.ClickHouse.Name,
+		Password: func(user string) string { return e.Password(engine.User(user)) },
+	})
+}
+
+// openCluster connects to an external ClickHouse; its passwords lie in files.
+func (n *node) openCluster(ctx context.Context) (*warehouse.Warehouse, error) {
+	passwords, err := n.config.ClickHousePasswords()
+	if err != nil {
+		return nil, err
+	}
+	tls, err := n.config.ClickHouseTLS()
+	if err != nil {
+		return nil, err
+	}
+	return warehouse.Open(ctx, warehouse.Options{
+		Addresses: n.config.ClickHouse.Addresses, Name: n.config.ClickHouse.Name, Password: passwords, TLS: tls,
+	})
+}
+
+func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Warehouse) (*exchange.Exchange, error) {
+	set, err := policySet(ctx, n.config.Policies.Dir)
+	if err != nil {
+		return nil, err
+	}
+	contracts, err := configs.Contracts()
+	if err != nil {
+		return nil, err
+	}
+	demo, err := configs.Definition("demo")
+	if err != nil {
+		return nil, err
+	}
+	return exchange.New(ctx, exchange.Options{
+		Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
+		Definitions: map[string]*gateway.Definition{"demo": demo}, Now: c.now, Rand: rand.Reader, Log: n.log,
+		FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads},
+	})
+}
+
+// policySet compiles a folder of policies, or those that are built in.
+func policySet(ctx context.Context, dir string) (*policies.Set, error) {
+	if dir == "" {
+		return policies.Embedded(ctx)
+	}
+	return policies.Compile(ctx, os.DirFS(dir))
+}
+
+// notice says in every answer whose policies are in force. Signed policies come
+// with the officer's two signatures; until then it is said that there are none.
+func notice(dir string) string {
+	if dir == "" {
+		return "the policies in force are those built into the gateway; no officer has signed them"
+	}
+	return "the policies in force come from a folder of the operator's; no officer has signed them"
+}
+
+func (n *node) freeDisk() (uint64, error) {
+	var s unix.Statfs_t
+	err := unix.Statfs(n.config.Data, &s)
+	if err != nil {
+		return 0, err
+	}
+	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec // a block size is positive
+}
+
+// listen binds the API's address. configs has refused an address beyond this
+// machine without a certificate.
+func (n *node) listen(ctx context.Context, c *cli) error {
+	handler, err := api.New(api.Options{
+		Exchange: n.exchange, Log: n.log, Now: c.now, TableSchema: configs.TableSchema, Template: configs.Template,
+		Ready: n.ready, Limits: api.Limits{BodyBytes: n.config.Limits.BodyBytes, Rows: n.config.Limits.Rows},
+	})
+	if err != nil {
+		return err
+	}
+	n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", n.config.Listen)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return gateway.Errorf(gateway.Conflict, "%s is in use; choose another address with --listen", n.config.Listen)
+		}
+		return fmt.Errorf("listening on %s: %w", n.config.Listen, err)
+	}
+	n.closers = append(n.closers, func() error {
+		err := n.listener.Close()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		return err
+	})
+	scheme := "http"
+	if n.config.TLS.Certificate != "" {
+		scheme = "https"
+	}
+	n.address = scheme + "://" + n.listener.Addr().String()
+	n.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(discardText{n.log.Handler()}, slog.LevelDebug),
+	}
+	return nil
+}
+
+// ready says whether the parts that uploads and questions need are there.
+func (n *node) ready() error {
+	if n.engine != nil {
+		select {
+		case <-n.engine.Done():
+			return errors.New("the engine has ended")
+		default:
+		}
+	}
+	return nil
+}
+
+// serve answers until ctx ends or the engine does; then it drains uploads for the
+// configured time and aborts the rest.
+func (n *node) serve(ctx context.Context) error {
+	base, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	n.server.BaseContext = func(net.Listener) context.Context { return base }
+	var background sync.WaitGroup
+	background.Go(func() { n.exchange.Run(base) })
+	failed := make(chan error, 1)
+	go func() {
+		if n.config.TLS.Certificate != "" {
+			failed <- n.server.ServeTLS(n.listener, n.config.TLS.Certificate, n.config.TLS.Key)
+			return
+		}
+		failed <- n.server.Serve(n.listener)
+	}()
+	var ended <-chan struct{}
+	if n.engine != nil {
+		ended = n.engine.Done()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	case <-ended:
+		abort() // no upload can come to its end any more
+		err = errors.New("the engine ended by itself; start again, nothing that was accepted is lost")
+	}
+	drain, cancel := context.WithTimeout(base, n.config.Drain)
+	defer cancel()
+	if n.server.Shutdown(drain) != nil {
+		abort()
+		_ = n.server.Close() // what has not drained by now is aborted
+	}
+	abort()
+	background.Wait()
+	return err
+}
+
+func (n *node) close() error {
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// discardText drops the text of net/http's own complaints, which may hold parts
+// of a request, and keeps that there was one.
+type discardText struct{ slog.Handler }
+
+func (d discardText) Handle(ctx context.Context, r slog.Record) error {
+	return d.Handler.Handle(ctx, slog.NewRecord(r.Time, r.Level, "connection failed", 0))
+}

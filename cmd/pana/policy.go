@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pana-exchange/pana/configs"
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/policies"
+)
+
+func (c *cli) policyCommand() *cobra.Command {
+	var flags clientFlags
+	command := &cobra.Command{Use: "policy", Short: "Check, test and read policies (officers)"}
+	command.AddCommand(c.policyCheckCommand(), c.policyTestCommand(), c.policyPlanCommand(), c.policyListCommand(&flags))
+	return command
+}
+
+func (c *cli) policyCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check [DIR]", Short: "Compile policies and plan every contract by them; nothing takes effect",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := policySet(cmd.Context(), first(args))
+			if err != nil {
+				return asRefusal(err)
+			}
+			contracts, err := configs.Contracts()
+			if err != nil {
+				return err
+			}
+			for _, contract := range contracts {
+				_, err := set.Plan(cmd.Context(), contract)
+				if err != nil {
+					return asRefusal(err)
+				}
+			}
+			result := map[string]any{"revision": set.Revision(), "contracts": len(contracts)}
+			return c.print(result, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "revision %s: %d contracts have a plan\n", set.Revision(), len(contracts))
+				return err
+			})
+		},
+	}
+}
+
+func (c *cli) policyTestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "test [DIR]", Short: "Run the Rego tests beside the policies, with line coverage",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := policySet(cmd.Context(), first(args))
+			if err != nil {
+				return asRefusal(err)
+			}
+			report, err := set.Test(cmd.Context())
+			if err != nil {
+				return asRefusal(err)
+			}
+			err = c.print(report, func(w io.Writer) error { return writeReport(w, report) })
+			if err == nil && !report.OK() {
+				err = refusal{errors.New("policy tests failed")}
+			}
+			return err
+		},
+	}
+}
+
+func writeReport(w io.Writer, r policies.TestReport) error {
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	for _, f := range r.Files {
+		if f.Test {
+			_, _ = fmt.Fprintf(t, "  %s\t%d passed, %d failed\n", f.Name, f.Passed, f.Failed)
+			for _, failure := range f.Failures {
+				_, _ = fmt.Fprintf(t, "    failed\t%s\n", failure)
+			}
+			continue
+		}
+		_, _ = fmt.Fprintf(t, "  %s\t%.1f %% of lines covered\t%s\n", f.Name, f.Coverage, uncovered(f.Uncovered))
+	}
+	err := t.Flush()
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%d passed, %d failed, %.1f %% of lines covered\n", r.Passed, r.Failed, r.Coverage)
+	}
+	return err
+}
+
+func uncovered(lines []int) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("not: lines %v", lines)
+}
+
+func (c *cli) policyPlanCommand() *cobra.Command {
+	var dir string
+	command := &cobra.Command{
+		Use: "plan CONTRACT", Short: "What is done to every field of a contract, and why",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			contract, err := contractByID(gateway.ContractID(args[0]))
+			if err != nil {
+				return err
+			}
+			set, err := policySet(cmd.Context(), dir)
+			if err != nil {
+				return asRefusal(err)
+			}
+			plan, err := set.Plan(cmd.Context(), contract)
+			if err != nil {
+				return asRefusal(err)
+			}
+			return c.print(plan, func(w io.Writer) error { return writePlan(w, plan) })
+		},
+	}
+	command.Flags().StringVar(&dir, "policies", "", "folder of policies; default: those built in")
+	return command
+}
+
+func writePlan(w io.Writer, plan gateway.Plan) error {
+	_, _ = fmt.Fprintf(w, "contract %s version %d under policy %s\n", plan.Contract, plan.Version, plan.Revision)
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	for i, f := range plan.Fields {
+		why := ""
+		if i < len(plan.Because) {
+			why = plan.Because[i]
+		}
+		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\n", f.Field, f.Do, why)
+	}
+	for _, r := range plan.Refuse {
+		_, _ = fmt.Fprintf(t, "  row rule\trefuse\t%s\n", r.Code)
+	}
+	return t.Flush()
+}
+
+func (c *cli) policyListCommand(flags *clientFlags) *cobra.Command {
+	command := &cobra.Command{
+		Use: "list", Short: "The policies in force at a gateway",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var in json.RawMessage
+			err = cl.call(cmd.Context(), http.MethodGet, "/v1/policies", nil, &in)
+			if err != nil {
+				return err
+			}
+			var summary struct {
+				Revision string `json:"revision"`
+				Notice   string `json:"notice"`
+				Files    []struct {
+					Name string `json:"name"`
+				} `json:"files"`
+			}
+			err = json.Unmarshal(in, &summary)
+			if err != nil {
+				return errors.New("the gateway's answer is not the JSON that this version reads")
+			}
+			return c.print(in, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "revision %s\n%s\n", summary.Revision, summary.Notice)
+				for _, f := range summary.Files {
+					_, err = fmt.Fprintf(w, "  %s\n", f.Name)
+				}
+				return err
+			})
+		},
+	}
+	flags.add(command)
+	return command
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// asRefusal marks an error as the input's fault: the policies are the input.
+func asRefusal(err error) error {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return err
+	}
+	return refusal{err}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+func (c *cli) queryCommand() *cobra.Command {
+	var flags clientFlags
+	var release, cube, measure, purpose, format string
+	var groupBy, where []string
+	command := &cobra.Command{
+		Use:   "query --release R --cube C [--by DIM]… [--where DIM=CODE]…",
+		Short: "Ask a release a question (researchers)",
+		Long: `Ask for a table: a measure, grouped by dimensions, below a filter. A cell names at
+most four dimensions, filters included. Hidden cells are shown as ··: they may be
+small, zero, or too near to their total, and it is never said which.`,
+		Example: `  pana query --release demo-1 --cube pathways --by region --by reached
+  pana query --release demo-1 --cube pathways --by region --where sector=police --where sex=F --format csv`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := question(cube, measure, purpose, groupBy, where)
+			if err != nil {
+				return err
+			}
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			if format == "csv" {
+				return c.queryCSV(cmd, cl, release, q)
+			}
+			var t gateway.Table
+			err = cl.call(cmd.Context(), http.MethodPost, tablePath(release, cube), q, &t)
+			if err != nil {
+				return err
+			}
+			return c.print(t, func(w io.Writer) error { return writeTable(w, &t, nil) })
+		},
+	}
+	flags.add(command)
+	f := command.Flags()
+	f.StringVar(&release, "release", "", "release to ask, such as demo-1")
+	f.StringVar(&cube, "cube", "", "cube of the release, such as pathways")
+	f.StringVar(&measure, "measure", string(gateway.CountChildren), "children or records")
+	f.StringVar(&purpose, "purpose", "", "purpose for which you ask; one that your key was granted")
+	f.StringArrayVar(&groupBy, "by", nil, "dimension, or dimension@level, to group by; may be repeated")
+	f.StringArrayVar(&where, "where", nil, "DIMENSION=CODE to filter by; may be repeated")
+	f.StringVar(&format, "format", "table", "table or csv")
+	for _, name := range []string{"release", "cube"} {
+		_ = command.MarkFlagRequired(name) // the flag exists: it was added above
+	}
+	return command
+}
+
+// tableQuestion is the body of a question over HTTP.
+type tableQuestion struct {
+	Measure gateway.Measure   `json:"measure"`
+	GroupBy []string          `json:"group_by,omitempty"`
+	Filter  map[string]string `json:"filter,omitempty"`
+	Purpose gateway.Purpose   `json:"purpose,omitempty"`
+}
+
+func question(cube, measure, purpose string, groupBy, where []string) (tableQuestion, error) {
+	q := tableQuestion{Measure: gateway.Measure(measure), GroupBy: groupBy, Filter: map[string]string{}, Purpose: gateway.Purpose(purpose)}
+	if cube == "" {
+		return q, usageError{errors.New("name a cube with --cube")}
+	}
+	for _, w := range where {
+		name, code, ok := strings.Cut(w, "=")
+		if _, doubled := q.Filter[name]; !ok || doubled {
+			return q, usageError{errors.New("--where is DIMENSION=CODE, each dimension once")}
+		}
+		q.Filter[name] = code
+	}
+	return q, nil
+}
+
+func tablePath(release, cube string) string {
+	return "/v1/releases/" + url.PathEscape(release) + "/cubes/" + url.PathEscape(cube) + "/table"
+}
+
+// queryCSV writes the gateway's own CSV.
+func (c *cli) queryCSV(cmd *cobra.Command, cl *client, release string, q tableQuestion) error {
+	body, err := cl.raw(cmd.Context(), tablePath(release, cmd.Flag("cube").Value.String()), q, "text/csv")
+	if err != nil {
+		return err
+	}
+	_, err = c.out.Write(body)
+	return err
+}
+
+// hiddenMark stands for a cell that is not shown.
+const hiddenMark = "··"
+
+// writeTable draws a table, with a bar for each published value or, over two
+// dimensions, as a grid, and says below what the numbers are. title returns the
+// label of a code; nil shows codes.
+func writeTable(w io.Writer, t *gateway.Table, title func(dimension, code string) string) error {
+	if title == nil {
+		title = func(_, code string) string { return code }
+	}
+	var err error
+	if len(t.Dimensions) == 2 {
+		err = writeGrid(w, t, title)
+	} else {
+		err = writeBars(w, t, title)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "  %s; standard deviation of a value %.1f; values are multiples of %d; %s = hidden (small, zero or near its total)\n",
+		t.Measure, math.Sqrt(t.Variance), t.Base, hiddenMark)
+	return err
+}
+
+func writeBars(w io.Writer, t *gateway.Table, title func(dimension, code string) string) error {
+	largest := int64(1)
+	for _, cell := range t.Cells {
+		if cell.Value != nil {
+			largest = max(largest, *cell.Value)
+		}
+	}
+	tw := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	for _, cell := range t.Cells {
+		labels := make([]string, len(cell.Nodes))
+		for i, code := range cell.Nodes {
+			labels[i] = title(t.Dimensions[i], code)
+		}
+		_, _ = fmt.Fprintf(tw, "  %s\t%s\t%s\n", strings.Join(labels, "\t"), cellText(cell), cellBar(cell, largest))
+	}
+	return tw.Flush()
+}
+
+// writeGrid draws the first dimension down and the second across.
+func writeGrid(w io.Writer, t *gateway.Table, title func(dimension, code string) string) error {
+	var rows, columns []string
+	at := map[[2]string]gateway.Cell{}
+	for _, cell := range t.Cells {
+		row, column := cell.Nodes[0], cell.Nodes[1]
+		if !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+		if !slices.Contains(columns, column) {
+			columns = append(columns, column)
+		}
+		at[[2]string{row, column}] = cell
+	}
+	tw := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	line := "  "
+	for _, column := range columns {
+		line += "\t" + title(t.Dimensions[1], column)
+	}
+	_, _ = fmt.Fprintln(tw, line)
+	for _, row := range rows {
+		line := "  " + title(t.Dimensions[0], row)
+		for _, column := range columns {
+			line += "\t" + cellText(at[[2]string{row, column}])
+		}
+		_, _ = fmt.Fprintln(tw, line)
+	}
+	return tw.Flush()
+}
+
+func cellText(cell gateway.Cell) string {
+	switch cell.Status {
+	case gateway.StatusValue:
+		return strconv.FormatInt(*cell.Value, 10)
+	case gateway.StatusImpossible:
+		return "0 (impossible)"
+	case gateway.StatusNotReported:
+		return "not reported"
+	case gateway.StatusSuppressed:
+	}
+	return hiddenMark
+}
+
+func cellBar(cell gateway.Cell, largest int64) string {
+	const width = 30
+	if cell.Value == nil {
+		return ""
+	}
+	return strings.Repeat("█", int(*cell.Value*width/largest))
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pana-exchange/pana/configs"
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/pipelines/disclosure"
+)
+
+func (c *cli) releaseCommand() *cobra.Command {
+	var flags clientFlags
+	command := &cobra.Command{
+		Use:   "release",
+		Short: "Plan, build, approve and look at releases (stewards, officers)",
+	}
+	flags.add(command)
+	command.AddCommand(c.planCommand(), c.buildCommand(&flags), c.listCommand(&flags), c.showCommand(&flags),
+		c.approveCommand(&flags), c.closeCommand(&flags))
+	return command
+}
+
+// planCommand needs no gateway and no data: what is admitted is decided without
+// looking at any.
+func (c *cli) planCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "plan [CUBES…]",
+		Short: "What a release definition admits, and the noise it needs; looks at no data",
+		Long: `Print the grouping sets of a release definition, their nominal cells, A by node
+depth and the variance V that they need: V >= 7.8 A (disclosure.md 2.5).
+CUBES are names of built-in definitions or YAML files; the default is demo.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"demo"}
+			}
+			for _, name := range args {
+				d, err := definition(name)
+				if err != nil {
+					return err
+				}
+				budget, refused := disclosure.Plan(d)
+				if budget == nil {
+					return refused
+				}
+				err = c.print(budget, func(w io.Writer) error {
+					_, err := io.WriteString(w, budget.String())
+					return err
+				})
+				if err != nil || refused != nil {
+					return errors.Join(refused, err)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// definition reads a release definition: a YAML file, or a built-in one by name.
+func definition(name string) (*gateway.Definition, error) {
+	_, err := os.Stat(name)
+	if err != nil {
+		return configs.Definition(name)
+	}
+	return configs.DefinitionFile(name)
+}
+
+func (c *cli) buildCommand(flags *clientFlags) *cobra.Command {
+	var request struct {
+		Definition string `json:"definition"`
+		From       string `json:"from,omitempty"`
+		To         string `json:"to,omitempty"`
+	}
+	command := &cobra.Command{
+		Use:   "build [DEFINITION]",
+		Short: "Count and protect a release; nothing answers until an officer approves it",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			request.Definition = "demo"
+			if len(args) == 1 {
+				request.Definition = args[0]
+			}
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			c.say("counting and protecting …")
+			var r gateway.Release
+			err = cl.call(cmd.Context(), http.MethodPost, "/v1/releases", request, &r)
+			if err != nil {
+				return err
+			}
+			return c.printReleases([]gateway.Release{r})
+		},
+	}
+	command.Flags().StringVar(&request.From, "from", "", "first quarter of the window, such as 2023Q1; default: the definition's")
+	command.Flags().StringVar(&request.To, "to", "", "last quarter of the window")
+	return command
+}
+
+func (c *cli) listCommand(flags *clientFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the releases that you may know of",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var list struct {
+				Releases []gateway.Release `json:"releases"`
+			}
+			err = cl.call(cmd.Context(), http.MethodGet, "/v1/releases", nil, &list)
+			if err != nil {
+				return err
+			}
+			return c.printReleases(list.Releases)
+		},
+	}
+}
+
+func (c *cli) printReleases(list []gateway.Release) error {
+	return c.print(list, func(w io.Writer) error {
+		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(t, "release\tstate\tdigest of the cells")
+		for _, r := range list {
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.ID, r.State, r.Digest)
+		}
+		return t.Flush()
+	})
+}
+
+func (c *cli) showCommand(flags *clientFlags) *cobra.Command {
+	var risk bool
+	command := &cobra.Command{
+		Use: "show RELEASE", Short: "The catalogue of a release, or with --risk what an officer reads before approving",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			path := "/v1/releases/" + url.PathEscape(args[0])
+			if risk {
+				path += "/risk"
+			}
+			var catalogue exchange.Catalogue
+			err = cl.call(cmd.Context(), http.MethodGet, path, nil, &catalogue)
+			if err != nil {
+				return err
+			}
+			return c.print(catalogue, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
+		},
+	}
+	command.Flags().BoolVar(&risk, "risk", false, "the risk page: by grouping set, never a cell")
+	return command
+}
+
+func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
+	d := c.Pinned.Definition
+	_, _ = fmt.Fprintf(w, "release %s  %s  built %s\ncells  %s\npolicy %s\n%s\n", c.ID, c.State,
+		c.Built.Format("2006-01-02 15:04 MST"), c.Digest, c.Policy, c.Notice)
+	if d == nil {
+		return nil
+	}
+	_, _ = fmt.Fprintf(w, "window %s to %s, variance of a count %g\n", d.From, d.To, d.V)
+	for _, cube := range d.Cubes {
+		_, _ = fmt.Fprintf(w, "\ncube %s: %s; at most %d dimensions at once; measures %v\n", cube.ID, cube.Title.EN, cube.Cap, cube.Measures)
+		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+		for _, name := range cube.Dimensions {
+			dim := d.Dimension(name)
+			if dim == nil {
+				continue
+			}
+			_, _ = fmt.Fprintf(t, "  %s\t%s\t%d codes\t%s\n", dim.Name, dim.Kind, len(dim.Nodes), dim.Title.EN)
+		}
+		err := t.Flush()
+		if err != nil {
+			return err
+		}
+	}
+	return writeRisk(w, c)
+}
+
+// writeRisk writes what protection did, for whoever approves it.
+func writeRisk(w io.Writer, c exchange.Catalogue) error {
+	if c.Summary == nil {
+		return nil
+	}
+	_, _ = fmt.Fprintf(w, "\n%s\nhidden cells, in steps of 5 %%, of %d cells:\n", c.Pinned.Budget, c.Summary.Cells)
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	for _, s := range append(c.Summary.Cubes, c.Summary.Sets...) {
+		name := s.Name
+		if name == "" {
+			name = "(total)"
+		}
+		_, _ = fmt.Fprintf(t, "  %s\t%d cells\t%d %%\n", name, s.Cells, s.Hidden)
+	}
+	return t.Flush()
+}
+
+func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {
+	var request struct {
+		Digest string `json:"digest"`
+		Reason string `json:"reason"`
+	}
+	command := &cobra.Command{
+		Use:   "approve RELEASE --digest SHA256 --reason TEXT",
+		Short: "Open a release to questions (officers): you approve the cells with this digest",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if request.Digest == "" {
+				return usageError{errors.New("name the digest that the risk page describes: pana release show --risk " + args[0])}
+			}
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var r gateway.Release
+			err = cl.call(cmd.Context(), http.MethodPost, "/v1/releases/"+url.PathEscape(args[0])+"/approval", request, &r)
+			if err != nil {
+				return err
+			}
+			return c.printReleases([]gateway.Release{r})
+		},
+	}
+	command.Flags().StringVar(&request.Digest, "digest", "", "digest of the published cells, from the risk page")
+	command.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
+	return command
+}
+
+func (c *cli) closeCommand(flags *clientFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "withdraw RELEASE", Short: "Close a release for good",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var r gateway.Release
+			err = cl.call(cmd.Context(), http.MethodDelete, "/v1/releases/"+url.PathEscape(args[0]), nil, &r)
+			if err != nil {
+				return err
+			}
+			return c.printReleases([]gateway.Release{r})
+		},
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pana-exchange/pana/configs"
+)
+
+func (c *cli) serveCommand() *cobra.Command {
+	var file, data, listen string
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway (operators)",
+		Long: `Run the gateway over a data directory that "pana keys init" made. Without
+clickhouse.addresses in the configuration it starts its own engine as a child.
+It listens on this machine alone unless a certificate and a key are configured.
+SIGTERM lets uploads finish for 30 seconds and then ends them; nothing half done
+remains.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			overrides := map[string]any{}
+			if cmd.Flags().Changed("data") {
+				overrides["data"] = data
+			}
+			if cmd.Flags().Changed("listen") {
+				overrides["listen"] = listen
+			}
+			config, err := configs.Load(file, overrides)
+			if err != nil {
+				return err
+			}
+			log := slog.New(slog.NewJSONHandler(c.err, nil))
+			n, err := openNode(cmd.Context(), c, config, log)
+			if err != nil {
+				return err
+			}
+			c.say("pana serves %s; end it with Ctrl-C", n.address)
+			err = n.serve(cmd.Context())
+			closeErr := n.close()
+			if err == nil {
+				err = closeErr
+			}
+			return err
+		},
+	}
+	command.Flags().StringVar(&file, "config", "", "configuration file; see configs/gateway.yaml")
+	command.Flags().StringVar(&data, "data", "pana-data", "data directory")
+	command.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the API")
+	return command
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines"
+)
+
+// An uploading is one file on its way.
+type uploading struct {
+	contract string
+	file     string
+	from, to string
+	reject   string
+	key      string // Idempotency-Key
+	receipt  string // file to write the receipt to, or ""
+}
+
+func (c *cli) uploadCommand() *cobra.Command {
+	var flags clientFlags
+	var u uploading
+	command := &cobra.Command{
+		Use:   "upload --contract C --from DAY --to DAY FILE",
+		Short: "Upload a batch of records (agencies)",
+		Long: `Upload a CSV file as one batch. The answer is a receipt, or the list of what to
+mend: by line, column and code, never by value. Nothing is stored unless the whole
+batch is. Sending the same file again is harmless: the receipt is the same.`,
+		Example: `  pana upload --contract police --from 2025-07-01 --to 2025-09-30 police.csv
+  pana upload --contract police --from 2025-07-01 --to 2025-09-30 --reject rows police.csv`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			u.file = args[0]
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			return c.upload(cmd.Context(), cl, u)
+		},
+	}
+	flags.add(command)
+	f := command.Flags()
+	f.StringVar(&u.contract, "contract", "", "contract that the file follows: police, health, …")
+	f.StringVar(&u.from, "from", "", "first day that the batch reports, YYYY-MM-DD")
+	f.StringVar(&u.to, "to", "", "last day that the batch reports, YYYY-MM-DD")
+	f.StringVar(&u.reject, "reject", string(gateway.RejectBatch), "what a bad row does: batch (refuse all) or rows (leave it out)")
+	f.StringVar(&u.key, "key", "", "Idempotency-Key; default: random; the same content is known again anyway")
+	f.StringVar(&u.receipt, "receipt", "", "write the receipt to this file too")
+	for _, name := range []string{"contract", "from", "to"} {
+		_ = command.MarkFlagRequired(name) // the flag exists: it was added above
+	}
+	return command
+}
+
+func (c *cli) upload(ctx context.Context, cl *client, u uploading) error {
+	name := filepath.Base(u.file)
+	var progress *bar
+	receipt, err := cl.upload(ctx, u, func(done, total int64) {
+		if progress == nil {
+			progress = c.bar(name, total)
+		}
+		progress.set(done)
+	})
+	if err != nil {
+		if progress != nil {
+			progress.end("refused")
+		}
+		return c.refused(err)
+	}
+	progress.end("accepted")
+	if u.receipt != "" {
+		err = os.WriteFile(u.receipt, receipt, 0o600)
+		if err != nil {
+			return fmt.Errorf("the batch is accepted, but the receipt cannot be written to %s", u.receipt)
+		}
+	}
+	return c.printReceipt(receipt)
+}
+
+// upload sends a file. The file is read twice: once for its digest, which goes
+// ahead of it, and once to send it.
+func (cl *client) upload(ctx context.Context, u uploading, progress func(done, total int64)) ([]byte, error) {
+	file, err := os.Open(u.file)
+	if err != nil {
+		return nil, usageError{errors.New("the file cannot be read: " + u.file)}
+	}
+	defer func() { _ = file.Close() }()
+	digest := sha256.New()
+	size, err := io.Copy(digest, file)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.New("the file cannot be read to its end: " + u.file)
+	}
+	if u.key == "" {
+		// Random, not made from the content: a hash of a small file is as good as
+		// the file. The gateway knows the same content again by a keyed digest.
+		u.key = rand.Text()
+	}
+	query := url.Values{"period_from": {u.from}, "period_to": {u.to}, "reject": {u.reject}, "kind": {string(gateway.Original)}}
+	done := int64(0)
+	progress(0, size)
+	body := through{file, func(n int64) { done += n; progress(done, size) }}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		cl.base+"/v1/contracts/"+url.PathEscape(u.contract)+"/batches?"+query.Encode(), body)
+	if err != nil {
+		return nil, usageError{errors.New("the gateway's address is not one: " + cl.base)}
+	}
+	request.ContentLength = size
+	request.Header.Set("Content-Type", "text/csv; charset=utf-8")
+	request.Header.Set("Idempotency-Key", u.key)
+	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest.Sum(nil))+":")
+	return cl.do(request)
+}
+
+// printReceipt prints what was accepted, or with --json the receipt itself.
+func (c *cli) printReceipt(receipt []byte) error {
+	var r gateway.Receipt
+	err := json.Unmarshal(receipt, &r)
+	if err != nil {
+		return errors.New("the receipt is not one that this version reads")
+	}
+	return c.print(json.RawMessage(receipt), func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "batch %s of %s accepted: %d records, %d stored, %d refused; leaf %d of the ledger\n",
+			r.Batch, r.Contract, r.Records, r.Stored, r.Refused, r.Index)
+		if err == nil && r.Problems != nil {
+			err = writeProblems(w, r.Problems.First, r.Problems.Omitted)
+		}
+		return err
+	})
+}
+
+// refused prints the problems of a refused batch, if there are any, and returns
+// the error.
+func (c *cli) refused(err error) error {
+	p, ok := errors.AsType[*problem](err)
+	if !ok || len(p.Errors) == 0 {
+		return err
+	}
+	printErr := c.print(p, func(w io.Writer) error { return writeProblems(w, p.Errors, p.Omitted) })
+	return errors.Join(err, printErr)
+}
+
+// writeProblems lists row problems: where, which rule, and what the rule says.
+func writeProblems(w io.Writer, list []gateway.RowError, omitted int) error {
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	const most = 20
+	for i, e := range list {
+		if i == most {
+			omitted += len(list) - most
+			break
+		}
+		_, _ = fmt.Fprintf(t, "  line %d\t%s\t%s\t%s\n", e.Line, e.Field, e.Code, pipelines.Describe(string(e.Code)))
+	}
+	err := t.Flush()
+	if omitted > 0 && err == nil {
+		_, err = fmt.Fprintf(w, "  … and %d more\n", omitted)
+	}
+	return err
+}
+
+func (c *cli) batchCommand() *cobra.Command {
+	var flags clientFlags
+	command := &cobra.Command{Use: "batch", Short: "List, show or withdraw your batches (agencies)"}
+	flags.add(command)
+	command.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List your batches",
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				cl, err := flags.client()
+				if err != nil {
+					return err
+				}
+				var list struct {
+					Batches []gateway.Batch `json:"batches"`
+				}
+				err = cl.call(cmd.Context(), http.MethodGet, "/v1/batches", nil, &list)
+				if err != nil {
+					return err
+				}
+				return c.printBatches(list.Batches)
+			},
+		},
+		c.oneBatch(&flags, "show BATCH", "Show one of your batches", http.MethodGet),
+		c.oneBatch(&flags, "withdraw BATCH", "Take a batch back: it is absent from the next release", http.MethodDelete),
+	)
+	return command
+}
+
+func (c *cli) oneBatch(flags *clientFlags, use, short, method string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var b gateway.Batch
+			err = cl.call(cmd.Context(), method, "/v1/batches/"+url.PathEscape(args[0]), nil, &b)
+			if err != nil {
+				return err
+			}
+			return c.printBatches([]gateway.Batch{b})
+		},
+	}
+}
+
+func (c *cli) printBatches(list []gateway.Batch) error {
+	return c.print(list, func(w io.Writer) error {
+		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(t, strings.Join([]string{"batch", "contract", "state", "stored", "refused"}, "\t"))
+		for _, b := range list {
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\n", b.ID, b.Contract, b.State, b.Stored, b.Refused)
+		}
+		return t.Flush()
+	})
+}

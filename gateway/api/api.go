@@ -1,0 +1,113 @@
+// Package api speaks HTTP for Pana: it authenticates a request, hands it to
+// package exchange, and turns what comes back into an answer. It decides nothing.
+//
+// Call [New] and serve the handler. Every failure is an RFC 9457 problem document
+// with a stable type; what the caller may not know of is 404. Each request is one
+// log event, which holds the route's pattern and never the path, the query, a
+// header or a body.
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/exchange"
+)
+
+// Options says what the handler serves. Exchange, Log, Now and the two contract
+// functions are required.
+type Options struct {
+	Exchange    *exchange.Exchange
+	Log         *slog.Logger
+	Now         func() time.Time
+	TableSchema func(c *gateway.Contract, lang string) ([]byte, error) // Frictionless Table Schema
+	Template    func(c *gateway.Contract) []byte                       // an empty file with the right header
+	Ready       func() error                                           // nil when uploads and questions can be served
+	Limits      Limits
+}
+
+// Limits bound what one request may take. Zero fields take the defaults.
+type Limits struct {
+	BodyBytes int64         // of an upload; default 16 GiB
+	Rows      int           // of an upload; default 10,000,000
+	Idle      time.Duration // without a byte of an upload; default 30 s
+	JSONBytes int64         // of any other body; default 1 MiB
+}
+
+type server struct{ Options }
+
+// New returns the handler.
+func New(o Options) (http.Handler, error) {
+	if o.Exchange == nil || o.Log == nil || o.Now == nil || o.TableSchema == nil || o.Template == nil {
+		return nil, errors.New("api: Exchange, Log, Now, TableSchema and Template are required")
+	}
+	o.Limits = o.Limits.withDefaults()
+	s := &server{o}
+	r := chi.NewRouter()
+	r.NotFound(s.public(func(*http.Request) (answer, error) { return answer{}, errNoRoute }))
+	r.MethodNotAllowed(s.public(func(*http.Request) (answer, error) { return answer{}, errNoMethod }))
+	r.Get("/healthz", s.public(func(*http.Request) (answer, error) { return text("ok\n"), nil }))
+	r.Get("/readyz", s.public(s.ready))
+	r.Route("/v1", s.routes)
+	return r, nil
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.BodyBytes == 0 {
+		l.BodyBytes = 16 << 30
+	}
+	if l.Rows == 0 {
+		l.Rows = 10_000_000
+	}
+	if l.Idle == 0 {
+		l.Idle = 30 * time.Second
+	}
+	if l.JSONBytes == 0 {
+		l.JSONBytes = 1 << 20
+	}
+	return l
+}
+
+func (s *server) routes(r chi.Router) {
+	r.Get("/contracts", s.handle(s.contracts))
+	r.Get("/contracts/{contract}", s.handle(s.contract))
+	r.Get("/contracts/{contract}/template.csv", s.handle(s.template))
+	r.Post("/contracts/{contract}/batches", s.handle(s.upload))
+
+	r.Get("/batches", s.handle(s.batches))
+	r.Get("/batches/{batch}", s.handle(s.batch))
+	r.Delete("/batches/{batch}", s.handle(s.withdraw))
+
+	r.Get("/releases", s.handle(s.releases))
+	r.Post("/releases", s.handle(s.build))
+	r.Get("/releases/{release}", s.handle(s.release))
+	r.Delete("/releases/{release}", s.handle(s.closeRelease))
+	r.Get("/releases/{release}/risk", s.handle(s.risk))
+	r.Post("/releases/{release}/approval", s.handle(s.approve))
+	r.Post("/releases/{release}/cubes/{cube}/table", s.handle(s.table))
+
+	r.Get("/policies", s.handle(s.policies))
+	r.Get("/audit/leaves", s.handle(s.leaves))
+	r.Get("/audit/checkpoint", s.handle(s.checkpoint))
+
+	r.Get("/access/agencies", s.handle(s.agencies))
+	r.Post("/access/agencies", s.handle(s.addAgency))
+	r.Get("/access/keys", s.handle(s.keys))
+	r.Post("/access/keys", s.handle(s.addKey))
+	r.Delete("/access/keys/{key}", s.handle(s.revokeKey))
+}
+
+func (s *server) ready(*http.Request) (answer, error) {
+	if s.Ready != nil {
+		err := s.Ready()
+		if err != nil {
+			return answer{}, &gateway.Error{Kind: gateway.Overloaded, Detail: "the gateway is not ready", Err: err}
+		}
+	}
+	return text("ready\n"), nil
+}

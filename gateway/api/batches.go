@@ -1,0 +1,239 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/exchange"
+)
+
+func (s *server) contracts(r *http.Request, caller gateway.Caller) (answer, error) {
+	known, err := s.Exchange.Contracts(r.Context(), caller)
+	if err != nil {
+		return answer{}, err
+	}
+	type entry struct {
+		ID      gateway.ContractID `json:"contract"`
+		Version int                `json:"version"`
+		Title   gateway.Text       `json:"title"`
+		Fields  int                `json:"fields"`
+	}
+	list := make([]entry, 0, len(known))
+	for _, c := range known {
+		list = append(list, entry{c.ID, c.Version, c.Title, len(c.Fields)})
+	}
+	return jsonAnswer(http.StatusOK, map[string]any{"contracts": list})
+}
+
+func (s *server) contract(r *http.Request, caller gateway.Caller) (answer, error) {
+	c, err := s.Exchange.Contract(r.Context(), caller, gateway.ContractID(chi.URLParam(r, "contract")))
+	if err != nil {
+		return answer{}, err
+	}
+	schema, err := s.TableSchema(c, language(r))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{media: "application/json", body: schema}, nil
+}
+
+func (s *server) template(r *http.Request, caller gateway.Caller) (answer, error) {
+	c, err := s.Exchange.Contract(r.Context(), caller, gateway.ContractID(chi.URLParam(r, "contract")))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{media: "text/csv; charset=utf-8", body: s.Template(c)}, nil
+}
+
+// language is the first of our languages that Accept-Language names.
+func language(r *http.Request) string {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
+		base, _, _ := strings.Cut(strings.ToLower(tag), "-")
+		if slices.Contains([]string{"kk", "ru", "en"}, base) {
+			return base
+		}
+	}
+	return "en"
+}
+
+// upload takes one batch: 201 with the receipt, 200 with the same bytes for a
+// retry (loading.md 3.1).
+func (s *server) upload(r *http.Request, caller gateway.Caller) (answer, error) {
+	u, err := s.uploadRequest(r)
+	if err != nil {
+		return answer{}, err
+	}
+	done, err := s.Exchange.Upload(r.Context(), caller, u)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{
+		status: http.StatusCreated, media: "application/json", body: done.Receipt,
+		location: "/v1/batches/" + url.PathEscape(string(done.Batch)),
+	}
+	if done.Repeated {
+		a.status = http.StatusOK
+	}
+	return a, nil
+}
+
+func (s *server) uploadRequest(r *http.Request) (exchange.Upload, error) {
+	u := exchange.Upload{Contract: gateway.ContractID(chi.URLParam(r, "contract")), MaxRows: s.Limits.Rows}
+	if !mediaIs(r.Header.Get("Content-Type"), "text/csv") {
+		return u, gateway.Errorf(gateway.Unsupported, "send the batch as text/csv in UTF-8")
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return u, gateway.Errorf(gateway.Unsupported, "send the batch without a Content-Encoding")
+	}
+	var err error
+	u.Key, err = idempotencyKey(r.Header)
+	if err != nil {
+		return u, err
+	}
+	u.Digest, err = contentDigest(r.Header)
+	if err != nil {
+		return u, err
+	}
+	u.Manifest, err = manifest(r.URL.Query())
+	if err != nil {
+		return u, err
+	}
+	if r.ContentLength > s.Limits.BodyBytes {
+		return u, gateway.Errorf(gateway.TooLarge, "the batch has more than %d bytes; split it", s.Limits.BodyBytes)
+	}
+	u.Body = &body{
+		reader: http.MaxBytesReader(nil, r.Body, s.Limits.BodyBytes), ctx: r.Context,
+		limit: s.Limits.BodyBytes, idle: s.Limits.Idle, now: s.Now, deadline: deadlineOf(r),
+	}
+	return u, nil
+}
+
+// idempotencyKey reads the header of draft-ietf-httpapi-idempotency-key-header,
+// with or without the quotes of a structured string.
+func idempotencyKey(h http.Header) (string, error) {
+	values := h.Values("Idempotency-Key")
+	if len(values) != 1 {
+		return "", gateway.Errorf(gateway.Invalid, "send one Idempotency-Key header: a name of your own for this batch, the same for every retry")
+	}
+	key := values[0]
+	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
+	}
+	if key == "" || len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", gateway.Errorf(gateway.Invalid, "Idempotency-Key is 1 to 255 printable ASCII characters without spaces")
+	}
+	return key, nil
+}
+
+// contentDigest reads the Content-Digest header (RFC 9530): a dictionary whose
+// member sha-256 is a byte sequence. Other algorithms may stand beside it, but
+// not instead of it.
+func contentDigest(h http.Header) (digest [sha256.Size]byte, err error) {
+	bad := gateway.Errorf(gateway.Invalid, "send Content-Digest: sha-256=:BASE64: of the body (RFC 9530)")
+	found := false
+	for member := range strings.SplitSeq(strings.Join(h.Values("Content-Digest"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(member), "=")
+		if name != "sha-256" {
+			continue
+		}
+		if found || len(value) < 2 || value[0] != ':' || value[len(value)-1] != ':' {
+			return digest, bad
+		}
+		raw, err := base64.StdEncoding.Strict().DecodeString(value[1 : len(value)-1])
+		if err != nil || len(raw) != sha256.Size {
+			return digest, bad
+		}
+		digest, found = [sha256.Size]byte(raw), true
+	}
+	if !found {
+		return digest, bad
+	}
+	return digest, nil
+}
+
+// manifest reads the query parameters of an upload; an unknown or doubled one is
+// refused, because a misspelt one would be lost.
+func manifest(q url.Values) (gateway.Manifest, error) {
+	m := gateway.Manifest{Kind: gateway.Original, Reject: gateway.RejectBatch}
+	for name, values := range q {
+		if len(values) != 1 || !slices.Contains([]string{"period_from", "period_to", "kind", "reject"}, name) {
+			return m, gateway.Errorf(gateway.Invalid, "the query takes period_from, period_to, kind and reject, each once")
+		}
+	}
+	var ok1, ok2 bool
+	m.PeriodFrom, ok1 = gateway.ParseDay([]byte(q.Get("period_from")))
+	m.PeriodTo, ok2 = gateway.ParseDay([]byte(q.Get("period_to")))
+	if !ok1 || !ok2 || m.PeriodTo < m.PeriodFrom {
+		return m, gateway.Errorf(gateway.Invalid, "period_from and period_to are the first and the last day that the batch reports, as YYYY-MM-DD")
+	}
+	if kind := q.Get("kind"); kind != "" && gateway.BatchKind(kind) != gateway.Original {
+		return m, gateway.Errorf(gateway.Invalid, "kind is original")
+	}
+	switch reject := gateway.Reject(q.Get("reject")); reject {
+	case "":
+	case gateway.RejectBatch, gateway.RejectRows:
+		m.Reject = reject
+	default:
+		return m, gateway.Errorf(gateway.Invalid, "reject is batch (one bad row refuses the batch) or rows (bad rows are left out)")
+	}
+	return m, nil
+}
+
+// body is an upload's body: bounded in bytes, and given up when no byte comes for
+// a while or the request ends.
+type body struct {
+	reader   io.Reader
+	ctx      func() context.Context
+	limit    int64
+	idle     time.Duration
+	now      func() time.Time
+	deadline func(time.Time) error
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.ctx().Err() != nil {
+		return 0, b.ctx().Err()
+	}
+	_ = b.deadline(b.now().Add(b.idle)) // without one the server's own timeouts stand
+	n, err := b.reader.Read(p)
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return n, gateway.Errorf(gateway.TooLarge, "the batch has more than %d bytes; split it", b.limit)
+	}
+	return n, err
+}
+
+func (s *server) batches(r *http.Request, caller gateway.Caller) (answer, error) {
+	list, err := s.Exchange.Batches(r.Context(), caller)
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, map[string]any{"batches": list})
+}
+
+func (s *server) batch(r *http.Request, caller gateway.Caller) (answer, error) {
+	b, err := s.Exchange.Batch(r.Context(), caller, gateway.BatchID(chi.URLParam(r, "batch")))
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, b)
+}
+
+func (s *server) withdraw(r *http.Request, caller gateway.Caller) (answer, error) {
+	b, err := s.Exchange.Withdraw(r.Context(), caller, gateway.BatchID(chi.URLParam(r, "batch")))
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, b)
+}

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"bytes"
+	"encoding/csv"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/exchange"
+)
+
+func releaseID(r *http.Request) gateway.ReleaseID {
+	return gateway.ReleaseID(chi.URLParam(r, "release"))
+}
+
+func (s *server) releases(r *http.Request, caller gateway.Caller) (answer, error) {
+	list, err := s.Exchange.Releases(r.Context(), caller)
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, map[string]any{"releases": list})
+}
+
+// build counts and protects a release. It answers when that is done.
+func (s *server) build(r *http.Request, caller gateway.Caller) (answer, error) {
+	var request struct {
+		Definition string `json:"definition"`
+		From       string `json:"from"`
+		To         string `json:"to"`
+	}
+	err := s.decode(r, &request)
+	if err != nil {
+		return answer{}, err
+	}
+	b := exchange.Build{Definition: request.Definition}
+	for _, q := range []struct {
+		text string
+		to   *gateway.Quarter
+	}{{request.From, &b.From}, {request.To, &b.To}} {
+		if q.text == "" {
+			continue
+		}
+		*q.to, err = gateway.ParseQuarter(q.text)
+		if err != nil {
+			return answer{}, gateway.Errorf(gateway.Invalid, "from and to are quarters, such as 2025Q3")
+		}
+	}
+	release, err := s.Exchange.BuildRelease(r.Context(), caller, b)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := jsonAnswer(http.StatusCreated, release)
+	a.location = "/v1/releases/" + url.PathEscape(string(release.ID))
+	return a, err
+}
+
+func (s *server) release(r *http.Request, caller gateway.Caller) (answer, error) {
+	catalogue, err := s.Exchange.Release(r.Context(), caller, releaseID(r))
+	if err != nil {
+		return answer{}, err
+	}
+	catalogue.Summary = nil
+	return jsonAnswer(http.StatusOK, catalogue)
+}
+
+// risk is what an officer reads before approving: by grouping set, never a cell.
+func (s *server) risk(r *http.Request, caller gateway.Caller) (answer, error) {
+	catalogue, err := s.Exchange.Risk(r.Context(), caller, releaseID(r))
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, catalogue)
+}
+
+func (s *server) approve(r *http.Request, caller gateway.Caller) (answer, error) {
+	var request struct {
+		Digest string `json:"digest"`
+		Reason string `json:"reason"`
+	}
+	err := s.decode(r, &request)
+	if err != nil {
+		return answer{}, err
+	}
+	release, err := s.Exchange.Approve(r.Context(), caller, releaseID(r), request.Digest, request.Reason)
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, release)
+}
+
+func (s *server) closeRelease(r *http.Request, caller gateway.Caller) (answer, error) {
+	release, err := s.Exchange.CloseRelease(r.Context(), caller, releaseID(r), r.URL.Query().Get("reason"))
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, release)
+}
+
+// table answers a question as JSON, or as CSV where Accept asks for it.
+func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
+	var request struct {
+		Measure gateway.Measure   `json:"measure"`
+		GroupBy []string          `json:"group_by"`
+		Filter  map[string]string `json:"filter"`
+		Purpose gateway.Purpose   `json:"purpose"`
+	}
+	err := s.decode(r, &request)
+	if err != nil {
+		return answer{}, err
+	}
+	table, err := s.Exchange.Ask(r.Context(), caller, releaseID(r), gateway.Question{
+		Cube: chi.URLParam(r, "cube"), Measure: request.Measure, GroupBy: request.GroupBy,
+		Filter: request.Filter, Purpose: request.Purpose,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	if strings.HasPrefix(r.Header.Get("Accept"), "text/csv") {
+		return tableCSV(table)
+	}
+	return jsonAnswer(http.StatusOK, table)
+}
+
+// tableCSV writes one line a cell. Every cell of the file is a code, a status or
+// a number, so nothing in it can be a spreadsheet formula.
+func tableCSV(t *gateway.Table) (answer, error) {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	header := append(append([]string{"release", "measure"}, t.Dimensions...), "status", "value", "variance", "base", "decision")
+	err := w.Write(header)
+	if err != nil {
+		return answer{}, err
+	}
+	for _, c := range t.Cells {
+		value, variance := "", ""
+		if c.Value != nil {
+			value, variance = strconv.FormatInt(*c.Value, 10), strconv.FormatFloat(t.Variance, 'g', -1, 64)
+		}
+		line := append(append([]string{string(t.Release), string(t.Measure)}, c.Nodes...),
+			string(c.Status), value, variance, strconv.Itoa(t.Base), t.Decision)
+		err = w.Write(line)
+		if err != nil {
+			return answer{}, err
+		}
+	}
+	w.Flush()
+	return answer{media: "text/csv; charset=utf-8; header=present", body: b.Bytes()}, w.Error()
+}

@@ -1,0 +1,188 @@
+// Package exchange holds the use cases of Pana: what happens, and in which
+// order, when an agency uploads a batch, a steward builds a release, an officer
+// approves it and a researcher asks it. Each is one method of [Exchange].
+//
+// The order is always: policy decides, the intent is logged, the act is done,
+// the outcome is logged, and only then does the caller hear of it. Where a leaf
+// cannot be written nothing is done.
+//
+// Call [New], then [Exchange.Run] in a goroutine of its own: it rolls forward
+// what a crash left half done. The package knows neither HTTP nor SQL.
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/gateway/warehouse"
+	"github.com/pana-exchange/pana/pipelines/disclosure"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
+	"github.com/pana-exchange/pana/policies"
+)
+
+// Options says what an [Exchange] works with. All fields but FreeDisk are
+// required.
+type Options struct {
+	Registry    *registry.Registry
+	Warehouse   *warehouse.Warehouse
+	Keys        *pseudonym.Keyring
+	Policies    *policies.Set
+	Notice      string // where the policies come from, said in every answer
+	Contracts   []*gateway.Contract
+	Definitions map[string]*gateway.Definition // what releases may be built from, by name
+	Now         func() time.Time
+	Rand        io.Reader
+	Log         *slog.Logger
+	FreeDisk    func() (uint64, error) // bytes free where the data lies; nil where an external server keeps it
+	Limits      Limits
+}
+
+// Limits bound the work that is done at once. Zero fields take the defaults.
+type Limits struct {
+	Uploads     int           // uploads under way at once; default 8
+	Lease       time.Duration // how long an attempt may be silent; default 30 s
+	MinFreeDisk uint64        // bytes below which uploads are refused; default 1 GB
+	SweepAfter  time.Duration // age of a dead load before its rows are erased; default 1 h
+	Tick        time.Duration // how often Run looks; default 5 s
+}
+
+// An Exchange carries out the use cases. It is safe for concurrent use.
+type Exchange struct {
+	Options
+	inForce   atomic.Pointer[policies.Set]
+	contracts map[gateway.ContractID]*gateway.Contract
+	uploads   chan struct{} // one token for each upload under way
+
+	mu        sync.Mutex // guards published
+	published map[gateway.ReleaseID]*disclosure.Published
+}
+
+// New returns an exchange over prepared parts: it makes the tables of the
+// contracts, checks that the keyring is the one that earlier batches were made
+// with, and finishes what an earlier process left half done.
+func New(ctx context.Context, o Options) (*Exchange, error) {
+	o.Limits = o.Limits.withDefaults()
+	x := &Exchange{
+		Options:   o,
+		contracts: map[gateway.ContractID]*gateway.Contract{},
+		uploads:   make(chan struct{}, o.Limits.Uploads),
+		published: map[gateway.ReleaseID]*disclosure.Published{},
+	}
+	x.inForce.Store(o.Policies)
+	for _, c := range o.Contracts {
+		if err := x.admit(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.Registry.Seal(ctx, o.Keys.KCV()); err != nil {
+		return nil, err
+	}
+	if err := o.Warehouse.Prepare(ctx, o.Contracts); err != nil {
+		return nil, fmt.Errorf("preparing the warehouse: %w", err)
+	}
+	// This process is the registry's only owner, so whoever held a lease is gone:
+	// its agency need not wait for the lease to run out.
+	if _, err := o.Registry.ExpireBatches(ctx, o.Now().Add(24*time.Hour)); err != nil {
+		return nil, fmt.Errorf("ending the attempts of an earlier process: %w", err)
+	}
+	if err := x.recover(ctx); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Uploads == 0 {
+		l.Uploads = 8
+	}
+	if l.Lease == 0 {
+		l.Lease = 30 * time.Second
+	}
+	if l.MinFreeDisk == 0 {
+		l.MinFreeDisk = 1 << 30
+	}
+	if l.SweepAfter == 0 {
+		l.SweepAfter = time.Hour
+	}
+	if l.Tick == 0 {
+		l.Tick = 5 * time.Second
+	}
+	return l
+}
+
+// admit refuses a contract that the policies in force find unacceptable, or that
+// they cannot make a plan for: better at start than at the first upload.
+func (x *Exchange) admit(ctx context.Context, c *gateway.Contract) error {
+	set := x.inForce.Load()
+	violations, err := set.Violations(ctx, c)
+	if err != nil {
+		return fmt.Errorf("judging contract %s: %w", c.ID, err)
+	}
+	if len(violations) > 0 {
+		return gateway.Errorf(gateway.Invalid, "contract %s is not acceptable: %s", c.ID, violations[0])
+	}
+	_, err = set.Plan(ctx, c)
+	if err != nil {
+		return fmt.Errorf("planning contract %s: %w", c.ID, err)
+	}
+	x.contracts[c.ID] = c
+	return nil
+}
+
+// Run rolls forward committed batches whose marker is missing, erases withdrawn
+// and abandoned rows, and returns when ctx ends.
+func (x *Exchange) Run(ctx context.Context) {
+	tick := time.NewTicker(x.Limits.Tick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := errors.Join(x.recover(ctx), x.sweep(ctx))
+		if err != nil && ctx.Err() == nil {
+			x.Log.LogAttrs(ctx, slog.LevelWarn, "recovery", slog.String("error", errorText(err)))
+		}
+	}
+}
+
+// Policies returns the policy set in force.
+func (x *Exchange) Policies() *policies.Set { return x.inForce.Load() }
+
+// allow asks policy whether the caller may do something. Nothing is logged here:
+// what is allowed is logged with its outcome.
+func (x *Exchange) allow(ctx context.Context, caller gateway.Caller, act gateway.ActionName) (gateway.Grant, error) {
+	return x.decide(ctx, caller, act, "", nil)
+}
+
+// decide asks policy about an action for a purpose on a release. A refusal is
+// NotFound: what a caller may not do it may not know of either.
+func (x *Exchange) decide(
+	ctx context.Context, caller gateway.Caller, act gateway.ActionName, purpose gateway.Purpose, release *gateway.Release,
+) (gateway.Grant, error) {
+	grant, err := x.inForce.Load().Decide(ctx, caller, act, purpose, release)
+	if err != nil {
+		return gateway.Grant{}, fmt.Errorf("deciding %s: %w", act, err)
+	}
+	if !grant.Allow {
+		return grant, gateway.Errorf(gateway.NotFound, "there is no such thing, or your key may not know of it")
+	}
+	return grant, nil
+}
+
+// errorText is what may be logged of an error: our own words, never a server's.
+func errorText(err error) string {
+	if e, ok := errors.AsType[*gateway.Error](err); ok {
+		return e.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,102 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
+	"github.com/pana-exchange/pana/gateway/warehouse"
+)
+
+// recover rolls forward every batch whose registry state is ahead of its marker:
+// the registry is the truth, the marker its mirror (loading.md 3.1).
+func (x *Exchange) recover(ctx context.Context) error {
+	pending, err := x.Registry.Pending(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for unfinished batches: %w", err)
+	}
+	for _, b := range pending {
+		if b.State == gateway.BatchWithdrawn {
+			err = x.erase(ctx, b)
+		} else {
+			err = x.publish(ctx, b)
+		}
+		if err != nil {
+			return fmt.Errorf("finishing batch %s: %w", b.ID, err)
+		}
+	}
+	return nil
+}
+
+// publish writes the marker that makes a committed batch visible.
+func (x *Exchange) publish(ctx context.Context, b gateway.Batch) error {
+	err := x.Warehouse.Publish(ctx, marker(b, gateway.BatchPublished))
+	if err != nil {
+		return err
+	}
+	return x.Registry.PublishedBatch(ctx, b.ID)
+}
+
+// erase makes a withdrawn batch invisible at once and then removes its rows.
+func (x *Exchange) erase(ctx context.Context, b gateway.Batch) error {
+	err := x.Warehouse.Publish(ctx, marker(b, gateway.BatchWithdrawn))
+	if err != nil {
+		return err
+	}
+	err = x.Warehouse.Erase(ctx, b.Contract, b.Load)
+	if err != nil {
+		return err
+	}
+	return x.Registry.ErasedBatch(ctx, b.ID)
+}
+
+func marker(b gateway.Batch, state gateway.BatchState) warehouse.Marker {
+	return warehouse.Marker{Seq: b.Seq, Batch: b.ID, Load: b.Load, Contract: b.Contract, State: state}
+}
+
+// sweep erases the rows of loads that can never become visible: their attempt
+// ended long ago and the registry names another load, or none, for the batch.
+func (x *Exchange) sweep(ctx context.Context) error {
+	before := x.Now().Add(-x.Limits.SweepAfter)
+	_, err := x.Registry.ExpireBatches(ctx, before)
+	if err != nil {
+		return fmt.Errorf("expiring silent attempts: %w", err)
+	}
+	dead, err := x.Registry.DeadLoads(ctx, before)
+	if err != nil {
+		return fmt.Errorf("looking for dead loads: %w", err)
+	}
+	for _, d := range dead {
+		err := x.Warehouse.Erase(ctx, d.Contract, d.ID)
+		if err != nil {
+			return fmt.Errorf("sweeping: %w", err)
+		}
+		err = x.Registry.SweptLoad(ctx, d.ID)
+		if err != nil {
+			return fmt.Errorf("sweeping: %w", err)
+		}
+	}
+	return nil
+}
+
+const levelWarn = slog.LevelWarn
+
+func attrBatch(id gateway.BatchID) slog.Attr { return slog.String("batch", string(id)) }
+
+func attrError(err error) slog.Attr { return slog.String("error", errorText(err)) }
+
+// outcome is what the ledger says about an attempt that ended without a result.
+func outcome(err error) ledger.Outcome {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return ledger.Cancelled
+	case errors.Is(err, gateway.Invalid), errors.Is(err, gateway.TooLarge):
+		return ledger.Refused
+	case errors.Is(err, gateway.Conflict):
+		return ledger.Expired
+	}
+	return ledger.Failed
+}

@@ -1,0 +1,279 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/gateway/warehouse"
+	"github.com/pana-exchange/pana/pipelines/disclosure"
+)
+
+// A Build asks for a release of a definition.
+type Build struct {
+	Definition string          // name of the definition, as the gateway has it
+	From, To   gateway.Quarter // window; zero takes the definition's own
+	Progress   func(done, total int)
+}
+
+// Pinned is what a release keeps of how it was built, for ever: the definition
+// and the rules are data of the release, equal for all purposes.
+type Pinned struct {
+	Definition *gateway.Definition  `json:"definition"`
+	Rules      gateway.ReleaseRules `json:"rules"`
+	Coverage   *gateway.Coverage    `json:"coverage"`
+	Budget     *disclosure.Budget   `json:"budget"`
+}
+
+// BuildRelease counts the committed batches and protects the cells, once. It
+// refuses, before anything is read, a definition that needs more noise than it
+// has (disclosure.md 2.5). Nothing answers until an officer approves the digest.
+func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Build) (gateway.Release, error) {
+	_, err := x.allow(ctx, caller, gateway.ActBuildRelease)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	pinned, err := x.pin(ctx, b)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	definition, err := json.Marshal(pinned)
+	if err != nil {
+		return gateway.Release{}, fmt.Errorf("pinning the definition: %w", err)
+	}
+	snapshot, err := x.Registry.Snapshot(ctx)
+	if err != nil {
+		return gateway.Release{}, fmt.Errorf("taking a snapshot: %w", err)
+	}
+	release, err := x.Registry.BeginRelease(ctx, registry.Build{
+		Lineage: pinned.Definition.Lineage, Snapshot: snapshot, Policy: pinned.Rules.Revision, Definition: definition, Steward: caller,
+	})
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	published, err := x.count(ctx, release, pinned, b.Progress)
+	if err != nil {
+		return gateway.Release{}, x.failRelease(ctx, release.ID, err)
+	}
+	definition, err = json.Marshal(pinned) // again: the coverage is known now
+	if err == nil {
+		err = x.Registry.FinishRelease(ctx, release.ID, published.Digest(), definition)
+	}
+	if err != nil {
+		return gateway.Release{}, x.failRelease(ctx, release.ID, err)
+	}
+	return x.Registry.Release(ctx, release.ID)
+}
+
+// pin takes the definition, the window, the rules of the policies in force and
+// the budget, and refuses what does not fit. No data is looked at.
+func (x *Exchange) pin(ctx context.Context, b Build) (*Pinned, error) {
+	known := x.Definitions[b.Definition]
+	if known == nil {
+		return nil, gateway.Errorf(gateway.NotFound, "there is no release definition of that name")
+	}
+	definition := known
+	if b.From != 0 || b.To != 0 {
+		var err error
+		definition, err = known.Window(b.From, b.To)
+		if err != nil {
+			return nil, err
+		}
+	}
+	rules, err := x.Policies().Rules(ctx, definition)
+	if err != nil {
+		return nil, fmt.Errorf("asking the release policies: %w", err)
+	}
+	budget, err := disclosure.Plan(definition)
+	if err != nil {
+		return nil, err
+	}
+	return &Pinned{Definition: definition, Rules: rules, Budget: budget}, nil
+}
+
+// count takes the snapshot, counts and protects its cells and stores them.
+func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, progress func(done, total int)) (*disclosure.Published, error) {
+	d := p.Definition
+	coverage, err := x.Registry.Coverage(ctx, r.Snapshot, d.From, d.To)
+	if err != nil {
+		return nil, fmt.Errorf("reading the completeness of reports: %w", err)
+	}
+	p.Coverage = coverage
+	raw, err := x.Warehouse.Count(ctx, warehouse.Build{
+		Definition: d, Release: r.ID, Snapshot: r.Snapshot, Contracts: x.Options.Contracts,
+		SubjectKey: x.Keys.SubjectKey(r.Lineage), Coverage: coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("counting release %s: %w", r.ID, err)
+	}
+	published, err := disclosure.Protect(raw, disclosure.Release{
+		ID: r.ID, Number: r.Number, Lineage: r.Lineage, Rules: p.Rules, Coverage: coverage, Noise: x.Keys.PRF(r.Lineage),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("protecting release %s: %w", r.ID, err)
+	}
+	var cells bytes.Buffer
+	err = published.Encode(&cells)
+	if err != nil {
+		return nil, fmt.Errorf("encoding release %s: %w", r.ID, err)
+	}
+	err = x.Warehouse.StoreCells(ctx, r.ID, cells.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("storing the cells of release %s: %w", r.ID, err)
+	}
+	return published, nil
+}
+
+// failRelease records that a build failed, even when the caller has gone.
+func (x *Exchange) failRelease(ctx context.Context, id gateway.ReleaseID, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := x.Registry.FailRelease(ctx, id, outcome(why), nil)
+	if err != nil {
+		x.Log.LogAttrs(ctx, levelWarn, "failed build not recorded", attrError(err))
+	}
+	return why
+}
+
+// Approve opens a release to questions: the officer names the digest of the
+// published cells that the risk page describes. Approval changes no cell.
+func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, digest, reason string) (gateway.Release, error) {
+	release, err := x.Registry.Release(ctx, id)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	_, err = x.decide(ctx, caller, gateway.ActApproveRelease, "", &release)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	_, err = x.cells(ctx, release)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	err = x.Registry.ApproveRelease(ctx, id, digest, caller, reason)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	return x.Registry.Release(ctx, id)
+}
+
+// CloseRelease withdraws a release for good.
+func (x *Exchange) CloseRelease(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, reason string) (gateway.Release, error) {
+	release, err := x.Registry.Release(ctx, id)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	_, err = x.decide(ctx, caller, gateway.ActCloseRelease, "", &release)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	err = x.Registry.WithdrawRelease(ctx, id, caller, reason)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	return x.Registry.Release(ctx, id)
+}
+
+// Releases returns the releases that the caller may know of: researchers know of
+// approved ones only.
+func (x *Exchange) Releases(ctx context.Context, caller gateway.Caller) ([]gateway.Release, error) {
+	_, err := x.allow(ctx, caller, gateway.ActReadRelease)
+	if err != nil {
+		return nil, err
+	}
+	all, err := x.Registry.Releases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := []gateway.Release{}
+	for _, r := range all {
+		_, err := x.decide(ctx, caller, gateway.ActReadRelease, "", &r)
+		switch {
+		case err == nil:
+			known = append(known, r)
+		case !errors.Is(err, gateway.NotFound):
+			return nil, err
+		}
+	}
+	return known, nil
+}
+
+// A Catalogue describes a release: what it holds and how it was protected. It
+// carries no count.
+type Catalogue struct {
+	gateway.Release
+	Pinned  Pinned              `json:"pinned"`
+	Summary *disclosure.Summary `json:"summary,omitempty"` // on the risk page
+	Notice  string              `json:"notice"`            // about the policies in force
+}
+
+// Release returns the catalogue of one release.
+func (x *Exchange) Release(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID) (Catalogue, error) {
+	release, err := x.Registry.Release(ctx, id)
+	if err != nil {
+		return Catalogue{}, err
+	}
+	_, err = x.decide(ctx, caller, gateway.ActReadRelease, "", &release)
+	if err != nil {
+		return Catalogue{}, err
+	}
+	c := Catalogue{Release: release, Notice: x.Notice}
+	if len(release.Definition) > 0 {
+		err = json.Unmarshal(release.Definition, &c.Pinned)
+		if err != nil {
+			return Catalogue{}, fmt.Errorf("reading the pinned definition: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Risk returns what an officer reads before approving: the catalogue and, by
+// grouping set and never by cell, what is hidden and why.
+func (x *Exchange) Risk(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID) (Catalogue, error) {
+	c, err := x.Release(ctx, caller, id)
+	if err != nil {
+		return Catalogue{}, err
+	}
+	_, err = x.allow(ctx, caller, gateway.ActReadRisk)
+	if err != nil {
+		return Catalogue{}, err
+	}
+	if c.Digest == "" {
+		return Catalogue{}, gateway.Errorf(gateway.Withheld, "release %s is %s; it has no cells to describe", id, c.State)
+	}
+	published, err := x.cells(ctx, c.Release)
+	if err != nil {
+		return Catalogue{}, err
+	}
+	summary := published.Summary()
+	c.Summary = &summary
+	return c, nil
+}
+
+// cells returns the published cells of a release from memory, or reads them once
+// and checks them against the digest in the registry.
+func (x *Exchange) cells(ctx context.Context, r gateway.Release) (*disclosure.Published, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if p := x.published[r.ID]; p != nil {
+		return p, nil
+	}
+	encoded, err := x.Warehouse.LoadCells(ctx, r.ID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the cells of release %s: %w", r.ID, err)
+	}
+	p, err := disclosure.Decode(bytes.NewReader(encoded))
+	if err != nil {
+		return nil, fmt.Errorf("decoding the cells of release %s: %w", r.ID, err)
+	}
+	if p.Digest() != r.Digest {
+		return nil, &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("the stored cells of release %s are not those that were built", r.ID)}
+	}
+	x.published[r.ID] = p
+	return p, nil
+}

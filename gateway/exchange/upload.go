@@ -1,0 +1,366 @@
+package exchange
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/gateway/warehouse"
+	"github.com/pana-exchange/pana/pipelines"
+)
+
+// An Upload is one batch as an agency sends it.
+type Upload struct {
+	Contract gateway.ContractID
+	Key      string            // the Idempotency-Key
+	Digest   [sha256.Size]byte // of the body, as the Content-Digest header declares it
+	Manifest gateway.Manifest
+	Body     io.Reader
+	MaxRows  int // 0: no limit
+}
+
+// Uploaded is the answer to an upload: the receipt's bytes, and whether this
+// call made it or repeated it.
+type Uploaded struct {
+	Batch    gateway.BatchID
+	Receipt  []byte
+	Repeated bool
+}
+
+// Upload loads one batch exactly once (loading.md 3.1). It returns the receipt,
+// the same bytes for every retry; or an Invalid error with the problems of the
+// file; or Conflict while another attempt is under way; or Mismatch when the key
+// was used for other content. Whatever it returns, the batch is whole or absent.
+func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) (Uploaded, error) {
+	c, err := x.contractFor(ctx, caller, u.Contract, gateway.ActUpload)
+	if err != nil {
+		return Uploaded{}, err
+	}
+	plan, err := x.inForce.Load().Plan(ctx, c)
+	if err != nil {
+		return Uploaded{}, fmt.Errorf("planning contract %s: %w", c.ID, err)
+	}
+	leave, err := x.enter()
+	if err != nil {
+		return Uploaded{}, err
+	}
+	defer leave()
+	attempt, err := x.Registry.BeginBatch(ctx, registry.Intent{
+		Agency: caller.Agency, Actor: caller.Key, Contract: c.ID, Version: c.Version, Key: u.Key,
+		Content: x.Keys.Digest(u.Digest), Manifest: u.Manifest, Policy: plan.Revision,
+		KCV: x.Keys.KCV(), Lease: x.Limits.Lease,
+	})
+	if err != nil {
+		return Uploaded{}, err
+	}
+	if attempt.Receipt != nil {
+		return Uploaded{attempt.Batch, attempt.Receipt, true}, sameContent(u)
+	}
+	l := &loading{x: x, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New()}
+	receipt, err := l.run(ctx)
+	if err != nil {
+		l.abort(ctx, err)
+		return Uploaded{}, err
+	}
+	return Uploaded{Batch: attempt.Batch, Receipt: receipt}, nil
+}
+
+// contractFor returns a contract that the caller may act under. What the caller
+// may not know of is not found.
+func (x *Exchange) contractFor(ctx context.Context, caller gateway.Caller, id gateway.ContractID, act gateway.ActionName) (*gateway.Contract, error) {
+	_, err := x.allow(ctx, caller, act)
+	if err != nil {
+		return nil, err
+	}
+	c := x.contracts[id]
+	if c == nil || !caller.MaySend(id) {
+		return nil, gateway.Errorf(gateway.NotFound, "there is no such contract, or your key may not know of it")
+	}
+	if c.Until != gateway.NoDay && gateway.DayOf(x.Now()) > c.Until {
+		return nil, gateway.Errorf(gateway.Conflict, "contract %s ended on %s; ask the steward for its successor", c.ID, c.Until)
+	}
+	return c, nil
+}
+
+// enter admits one more upload, or says that there are too many or that the disk
+// is nearly full. Both are said before the intent is logged.
+func (x *Exchange) enter() (leave func(), err error) {
+	if x.FreeDisk != nil {
+		free, err := x.FreeDisk()
+		if err != nil {
+			return nil, fmt.Errorf("looking at the disk: %w", err)
+		}
+		if free < x.Limits.MinFreeDisk {
+			return nil, gateway.Errorf(gateway.Overloaded, "the gateway's disk is nearly full; try again later, nothing was stored")
+		}
+	}
+	select {
+	case x.uploads <- struct{}{}:
+		return func() { <-x.uploads }, nil
+	default:
+		return nil, gateway.Errorf(gateway.Overloaded, "too many uploads are under way; try again later, nothing was stored")
+	}
+}
+
+// sameContent reads the body of a repeated upload, so that a receipt is never
+// repeated for other bytes under a false digest.
+func sameContent(u Upload) error {
+	h := sha256.New()
+	_, err := io.Copy(h, u.Body)
+	if err != nil {
+		return bodyError(err)
+	}
+	return checkDigest(h, u.Digest)
+}
+
+func checkDigest(h hash.Hash, want [sha256.Size]byte) error {
+	if subtle.ConstantTimeCompare(h.Sum(nil), want[:]) != 1 {
+		return gateway.Errorf(gateway.Invalid, "the body is not the one that Content-Digest describes; send it again")
+	}
+	return nil
+}
+
+// bodyError classifies a failure to read the body: the sender's connection, or a
+// limit. Its text may come from the network only.
+func bodyError(err error) error {
+	if e, ok := errors.AsType[*gateway.Error](err); ok {
+		return e
+	}
+	return &gateway.Error{Kind: gateway.Invalid, Detail: "the body ended early; send the batch again with the same Idempotency-Key", Err: err}
+}
+
+// loading is one attempt to load one batch.
+type loading struct {
+	x        *Exchange
+	caller   gateway.Caller
+	upload   Upload
+	contract *gateway.Contract
+	plan     gateway.Plan
+	attempt  registry.Attempt
+	hash     hash.Hash // of the body, as it is read
+	reader   *pipelines.Reader
+	load     *warehouse.Load // nil until the first block
+}
+
+func (l *loading) run(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		l.renew(ctx, cancel)
+	}()
+	defer func() { cancel(nil); <-renewed }()
+	err := l.stream(ctx)
+	if err == nil {
+		err = l.judge()
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, err
+	}
+	sums, err := l.load.Finish(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("verifying the load: %w", err)
+	}
+	return l.commit(ctx, sums)
+}
+
+// renew keeps the lease alive; an attempt that lost its lease stops.
+func (l *loading) renew(ctx context.Context, cancel context.CancelCauseFunc) {
+	lease := l.x.Limits.Lease
+	tick := time.NewTicker(lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := l.x.Registry.RenewLease(ctx, l.attempt.Load, lease)
+		if err != nil && ctx.Err() == nil {
+			cancel(err)
+			return
+		}
+	}
+}
+
+// stream decodes blocks and sends them; while one block is sent the next is
+// decoded. Two blocks go round: memory does not grow with the file.
+func (l *loading) stream(ctx context.Context) error {
+	reader, err := pipelines.Open(io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
+		Contract: l.contract, Plan: l.plan, Keys: l.x.Keys, Agency: l.caller.Agency,
+		Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand,
+	})
+	if err != nil {
+		return err
+	}
+	l.reader = reader
+	free, full := make(chan *gateway.Block, 2), make(chan *gateway.Block)
+	for range cap(free) {
+		free <- gateway.NewBlock(l.contract.Layout())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(full)
+		return l.decode(ctx, free, full)
+	})
+	group.Go(func() error { return l.send(ctx, full, free) })
+	return group.Wait()
+}
+
+func (l *loading) decode(ctx context.Context, free <-chan *gateway.Block, full chan<- *gateway.Block) error {
+	for {
+		var b *gateway.Block
+		select {
+		case b = <-free:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		b.Reset()
+		err := l.reader.Next(ctx, b)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if l.upload.MaxRows > 0 && l.reader.Rows() > l.upload.MaxRows {
+			return gateway.Errorf(gateway.TooLarge, "the batch has more than %d rows; split it", l.upload.MaxRows)
+		}
+		if b.Rows() > 0 {
+			select {
+			case full <- b:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+func (l *loading) send(ctx context.Context, full <-chan *gateway.Block, free chan<- *gateway.Block) error {
+	for b := range full {
+		if l.load == nil {
+			load, err := l.x.Warehouse.NewLoad(ctx, l.contract, l.attempt.Load)
+			if err != nil {
+				return fmt.Errorf("opening the load: %w", err)
+			}
+			l.load = load
+		}
+		err := l.load.Append(ctx, b)
+		if err != nil {
+			return fmt.Errorf("sending a block: %w", err)
+		}
+		free <- b
+	}
+	return nil
+}
+
+// judge refuses a body that was altered on its way, a batch of no rows, and, in
+// RejectBatch mode, a batch with a bad row.
+func (l *loading) judge() error {
+	// What follows the last record (there should be nothing) is read too.
+	_, err := io.Copy(l.hash, l.upload.Body)
+	if err != nil {
+		return bodyError(err)
+	}
+	err = checkDigest(l.hash, l.upload.Digest)
+	if err != nil {
+		return err
+	}
+	refused := l.reader.Refused()
+	switch {
+	case l.reader.Rows() == 0:
+		return gateway.Errorf(gateway.Invalid, "the file has a header but no records")
+	case refused > 0 && l.upload.Manifest.Reject != gateway.RejectRows:
+		return l.refusal("%d of %d records have problems; nothing was stored. Mend them, or send with reject=rows to leave them out", refused, l.reader.Rows())
+	case refused == l.reader.Rows():
+		return l.refusal("all %d records have problems; nothing was stored", refused)
+	}
+	return nil
+}
+
+func (l *loading) refusal(format string, args ...any) error {
+	e := gateway.Errorf(gateway.Invalid, format, args...)
+	e.Problems = l.reader.Problems()
+	return e
+}
+
+func (l *loading) commit(ctx context.Context, sums warehouse.Sums) ([]byte, error) {
+	receipt, err := l.receipt()
+	if err != nil {
+		return nil, err
+	}
+	accepted := registry.Accepted{Receipt: receipt, MAC: sums.MAC}
+	bytes, seq, err := l.x.Registry.CommitBatch(ctx, l.attempt.Batch, l.attempt.Load, accepted)
+	if err != nil {
+		return nil, err
+	}
+	l.load = nil // committed: nothing that happens from here on may abort it
+	// The batch is accepted. Should the marker fail, Run writes it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.x.Limits.Lease)
+	defer cancel()
+	err = l.x.publish(ctx, gateway.Batch{
+		ID: l.attempt.Batch, Contract: l.contract.ID, Load: l.attempt.Load, Seq: seq, State: gateway.BatchCommitted,
+	})
+	if err != nil {
+		l.x.Log.LogAttrs(ctx, levelWarn, "marker delayed", attrBatch(l.attempt.Batch), attrError(err))
+	}
+	return bytes, nil
+}
+
+// receipt is what this attempt knows of its receipt; the registry adds the rest.
+func (l *loading) receipt() (gateway.Receipt, error) {
+	salt := make([]byte, 16)
+	_, err := io.ReadFull(l.x.Rand, salt)
+	if err != nil {
+		return gateway.Receipt{}, fmt.Errorf("drawing a salt: %w", err)
+	}
+	content := sha256.Sum256(append(salt[:len(salt):len(salt)], l.upload.Digest[:]...))
+	r := gateway.Receipt{
+		Records: l.reader.Rows(), Stored: l.reader.Rows() - l.reader.Refused(), Refused: l.reader.Refused(),
+		Salt: salt, Content: content[:],
+	}
+	if r.Refused > 0 {
+		r.Problems = l.reader.Problems()
+	}
+	return r, nil
+}
+
+// abort drops the load and says in the registry why. It runs even when the
+// caller has gone.
+func (l *loading) abort(ctx context.Context, why error) {
+	if l.load != nil {
+		l.load.Abort()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.x.Limits.Lease)
+	defer cancel()
+	err := l.x.Registry.AbortBatch(ctx, l.attempt.Batch, l.attempt.Load, outcome(why), l.counts())
+	if err != nil {
+		l.x.Log.LogAttrs(ctx, levelWarn, "abort not recorded", attrBatch(l.attempt.Batch), attrError(err))
+	}
+}
+
+// counts is what the ledger commits to of an attempt that was refused: how often
+// each code occurred, never where or what.
+func (l *loading) counts() any {
+	if l.reader == nil {
+		return nil
+	}
+	codes := map[gateway.ProblemCode]int{}
+	for problem, n := range l.reader.Problems().Counts {
+		codes[problem.Code] += n
+	}
+	return map[string]any{"records": l.reader.Rows(), "refused": l.reader.Refused(), "codes": codes}
+}
