@@ -64,16 +64,19 @@ func quarterOfMemory() (uint64, error) {
 	return total / 4, nil
 }
 
-// groupLimit reads the memory limit of control groups version 2, as it is seen
-// from inside a container. Without one the machine's memory counts.
+// groupLimit reads the memory limit of the control group, version 2 or 1, as it
+// is seen from inside a container. Without one the machine's memory counts.
 func groupLimit() (uint64, bool) {
-	b, err := os.ReadFile("/sys/fs/cgroup/memory.max")
-	if err != nil {
-		return 0, false
+	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		b, err := os.ReadFile(path) //nolint:gosec // two fixed paths
+		if err != nil {
+			continue
+		}
+		var limit uint64
+		_, err = fmt.Sscan(string(b), &limit) // "max" is no number: no limit
+		return limit, err == nil
 	}
-	var limit uint64
-	_, err = fmt.Sscan(string(b), &limit) // "max" is no number: no limit
-	return limit, err == nil
+	return 0, false
 }
 
 // group makes cancelling cmd end the processes it started too.

@@ -32,6 +32,9 @@
 // however the parent ends: its standard input is a pipe that only the parent
 // holds. A crash of the engine does not harm the parent: [Engine.Done] is closed.
 //
+// It needs Linux with /dev/ptmx: the launcher outlives a stranger's failed
+// handshake only when its standard input is a terminal, so the child makes itself one.
+//
 // The package does not create databases, does not restart a dead engine, and does
 // not use a clickhouse binary that happens to be installed: any version could
 // be there.

@@ -144,7 +144,15 @@ func TestLoaderLoadsAndErasesRowsOnly(t *testing.T) {
 	e := enginetest.Start(t)
 	rows, build, cells := triple(t, e)
 	conn := open(t, e, engine.Loader, "")
-	exec(t, conn, "INSERT INTO "+rows+".t VALUES (2)")
+	//nolint:clickhouselint // aborted instead: Close would commit what was flushed (loading.md 2.5)
+	batch, err := conn.PrepareBatch(t.Context(), "INSERT INTO "+rows+".t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = batch.Abort() }() // refused once it is sent
+	if err := errors.Join(batch.Column(0).Append([]uint64{2}), batch.Send()); err != nil {
+		t.Fatal(err)
+	}
 	if n := scalar[uint64](t, conn, "SELECT count() FROM "+rows+".t"); n != 2 {
 		t.Errorf("%d rows, want 2", n)
 	}
@@ -183,6 +191,7 @@ func TestBuilderReadsRowsAndWritesCells(t *testing.T) {
 		"INSERT INTO "+rows+".t VALUES (3)", "DELETE FROM "+rows+".t WHERE 1", "DROP TABLE "+cells+".t", "TRUNCATE TABLE "+cells+".t",
 		"CREATE TABLE "+build+".f (n UInt64) ENGINE = File(CSV)",
 		"CREATE TABLE "+build+".f (n UInt64) ENGINE = URL('http://127.0.0.1/', CSV)",
+		"CREATE TABLE "+build+".f (n UInt64) ENGINE = Log", "CREATE TABLE "+build+".f ENGINE = Merge(REGEXP('.*'), 't')",
 		"CREATE DATABASE build_x",
 		"SELECT name FROM system.users", "SELECT line FROM file('/etc/passwd', 'LineAsString')")
 }
