@@ -77,7 +77,7 @@ func NewRaw(d *gateway.Definition) *Raw {
 // order. It refuses sets and nodes that the definition does not have, a cell that
 // came before, and counts that contradict one another; the error names the set,
 // never the cell or a count.
-func (r *Raw) Add(set gateway.GroupingSet, nodes []string, c Count) error {
+func (r Raw) Add(set gateway.GroupingSet, nodes []string, c Count) error {
 	return r.add(set, nodes, c)
 }
 
@@ -145,16 +145,16 @@ func (l *lattice) lookup(g gateway.GroupingSet) *set {
 }
 
 // Format writes the type's name whatever the verb.
-func (r *Raw) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "disclosure.Raw(withheld)") }
+func (r Raw) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "disclosure.Raw(withheld)") }
 
 // MarshalJSON always fails: counted cells have no encoding.
-func (r *Raw) MarshalJSON() ([]byte, error) { return nil, errEncoded() }
+func (r Raw) MarshalJSON() ([]byte, error) { return nil, errEncoded() }
 
 // MarshalText always fails, as MarshalJSON does.
-func (r *Raw) MarshalText() ([]byte, error) { return nil, errEncoded() }
+func (r Raw) MarshalText() ([]byte, error) { return nil, errEncoded() }
 
 // MarshalBinary always fails, as MarshalJSON does; encoding/gob asks it.
-func (r *Raw) MarshalBinary() ([]byte, error) { return nil, errEncoded() }
+func (r Raw) MarshalBinary() ([]byte, error) { return nil, errEncoded() }
 
 func errEncoded() error {
 	return gateway.Errorf(gateway.Internal, "counted cells cannot be encoded")
@@ -163,7 +163,7 @@ func errEncoded() error {
 // Count returns a counted cell by its label, for tests that compare a build with
 // the truth. Only a test can call it: no other program can make a [testing.TB],
 // and in a program that is not a test binary it panics.
-func (r *Raw) Count(tb testing.TB, label string) (Count, bool) {
+func (r Raw) Count(tb testing.TB, label string) (Count, bool) {
 	tb.Helper()
 	if !testing.Testing() {
 		panic("disclosure: counted cells are not readable outside tests")

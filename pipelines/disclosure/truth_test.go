@@ -77,39 +77,43 @@ type event struct {
 }
 
 // counts counts every cell of every admitted set by brute force: another program
-// than the one under test.
+// than the one under test. The events of a child stand together.
 func (w truth) counts() map[string]map[string]*Count {
 	out := map[string]map[string]*Count{}
 	paths := w.paths()
 	for _, a := range w.def.AdmittedSets() {
-		records := map[string]map[int]int{} // label → child → records
+		cells := map[string]*Count{}
+		own := map[string]int{} // label → records of one child
 		nodes := make([]string, len(a.Set))
-		for _, e := range w.events {
+		for i, e := range w.events {
 			for i, sd := range a.Set {
 				nodes[i] = paths[sd.Name][e.codes[sd.Name]][sd.Level]
 			}
-			label := a.Set.Label(nodes)
-			if records[label] == nil {
-				records[label] = map[int]int{}
+			own[a.Set.Label(nodes)]++
+			if i+1 < len(w.events) && w.events[i+1].child == e.child {
+				continue
 			}
-			records[label][e.child]++
-		}
-		cells := map[string]*Count{}
-		for label, children := range records {
-			c := &Count{}
-			for child, r := range children {
-				c.Children++
-				c.Records += uint64(min(r, 20))
-				c.Top = append(c.Top, uint32(min(r, 20)))
-				c.Key += subjectKey(child)
+			for label, r := range own {
+				if cells[label] == nil {
+					cells[label] = &Count{}
+				}
+				cells[label].include(e.child, min(r, 20))
 			}
-			slices.SortFunc(c.Top, func(a, b uint32) int { return int(b) - int(a) })
-			c.Top = c.Top[:min(len(c.Top), MaxTop)]
-			cells[label] = c
+			clear(own)
 		}
 		out[a.Set.Key(w.def)] = cells
 	}
 	return out
+}
+
+// include adds one child with its records.
+func (c *Count) include(child, records int) {
+	c.Children++
+	c.Records += uint64(records)
+	c.Key += subjectKey(child)
+	c.Top = append(c.Top, uint32(records))
+	slices.SortFunc(c.Top, func(a, b uint32) int { return int(b) - int(a) })
+	c.Top = c.Top[:min(len(c.Top), MaxTop)]
 }
 
 // paths lists, for each dimension and leaf, the nodes from the first level down.
@@ -132,10 +136,12 @@ func (w truth) paths() map[string]map[string][]string {
 	return out
 }
 
-// subjectKey stands for rk.
+// subjectKey stands for rk: splitmix64 of the child's number.
 func subjectKey(child int) uint64 {
-	sum := sha256.Sum256(fmt.Appendf(nil, "child %d", child))
-	return binary.BigEndian.Uint64(sum[:])
+	x := uint64(child+1) * 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // fill puts counted cells into a Raw, in the order of codes.
