@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -330,7 +329,7 @@ func TestCheckValues(t *testing.T) {
 	}
 	for _, s := range slots {
 		changed := variant(t, func(f *file) { f.Keys[s] = bytes.Repeat([]byte{9}, keyBytes) })
-		if want := slices.Contains(pidSlots[:], s); (changed.KCV() != k.KCV()) != want {
+		if want := s != slotDigest && s != slotNoise && s != slotCheckpoint; (changed.KCV() != k.KCV()) != want {
 			t.Errorf("%s: KCV changed: %v", s, !want)
 		}
 		for name, value := range changed.CheckValues() {

@@ -223,7 +223,9 @@ func (r *rules) attributes(ch *child) {
 	for i := range r.d.Dimensions {
 		dim := &r.d.Dimensions[i]
 		switch dim.Source.Kind {
-		case gateway.ChildConst, gateway.ChildFirst:
+		case gateway.ChildConst:
+			ch.leaves[i] = agreed(ch.events, r.column(dim.Source.Column))
+		case gateway.ChildFirst:
 			ch.leaves[i] = one(ch.events[0].codes[r.column(dim.Source.Column)])
 		case gateway.ChildMost:
 			ch.leaves[i] = most(ch.events, r.column(dim.Source.Column))
@@ -238,6 +240,22 @@ func (r *rules) attributes(ch *child) {
 
 // one takes the first of several codes: a child is in one node of a partition.
 func one(codes []string) []string { return codes[:min(1, len(codes))] }
+
+// agreed returns the code that all events name which name any, or none when they
+// contradict one another.
+func agreed(events []event, column int) []string {
+	var code []string
+	for _, e := range events {
+		switch named := one(e.codes[column]); {
+		case len(named) == 0:
+		case code == nil:
+			code = named
+		case code[0] != named[0]:
+			return nil
+		}
+	}
+	return code
+}
 
 // most returns the code that most sectors name, each sector with one vote for
 // every code that it names. Of tied codes the one of the earliest record wins;
@@ -301,6 +319,9 @@ func (r *rules) told(s *gateway.Source, region []string, cohort gateway.Quarter)
 	places := region
 	if len(region) == 0 {
 		places = r.everyone
+		if len(places) == 0 {
+			return false
+		}
 	}
 	needed := []gateway.ContractID{s.Start}
 	for sector := range s.Targets {

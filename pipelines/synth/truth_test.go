@@ -268,6 +268,30 @@ func TestReachedNeedsHorizon(t *testing.T) {
 	}
 }
 
+// From the day of the report to the thirtieth after it, either date counts.
+func TestReachedWindow(t *testing.T) {
+	for _, test := range []struct{ dates, want string }{
+		{"assessment_date=2024-03-14", "no"},
+		{"assessment_date=2024-03-15", "yes"},
+		{"assessment_date=2024-04-14", "yes"},
+		{"assessment_date=2024-04-15", "no"},
+		{"service_start_date=2024-04-14", "yes"},
+		{"assessment_date=2024-03-14 service_start_date=2024-03-20", "yes"},
+		{"assessment_date=2024-03-14 service_start_date=2024-04-15", "no"},
+		{"closure_date=2024-03-20", "no"},
+	} {
+		c := country(t, Options{Children: 1})
+		lines := "police 080229690004 2024-03-15 61\nsocial 080229690004 2024-03-10 61 " + test.dates
+		truth, err := newTruth(definition(t), c.Coverage(), c.options.Contracts, handmade(t, lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if truth.Cells["reached="+test.want].Children != 1 {
+			t.Errorf("%s: not %s", test.dates, test.want)
+		}
+	}
+}
+
 // cut ends a sector's coverage of a region after a quarter.
 func cut(c *gateway.Coverage, sector gateway.ContractID, region string, last gateway.Quarter) {
 	c.Full[sector][region] = slices.DeleteFunc(c.Full[sector][region], func(q gateway.Quarter) bool { return q > last })
