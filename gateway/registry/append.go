@@ -16,6 +16,8 @@ import (
 // maxGroup is the most leaves that share a transaction.
 const maxGroup = 256
 
+var errInterrupted = errors.New("the group was not written")
+
 // A waiter is an entry whose caller waits for it to be durable.
 type waiter struct {
 	entry ledger.Entry
@@ -71,7 +73,7 @@ func (r *Registry) writeGroup(ctx context.Context) {
 		taken = r.group.take()
 	}
 	for _, w := range taken {
-		w.done, w.err = true, err
+		w.err = err
 	}
 }
 
@@ -81,6 +83,10 @@ func (g *group) take() []*waiter {
 	n := min(len(g.waiting), maxGroup)
 	taken := g.waiting[:n:n]
 	g.waiting = g.waiting[n:]
+	for _, w := range taken {
+		// Until the leader says otherwise, so that nobody waits for one that panicked.
+		w.done, w.err = true, internal("logging", errInterrupted)
+	}
 	return taken
 }
 

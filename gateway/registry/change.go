@@ -39,10 +39,10 @@ func (r *Registry) change(ctx context.Context, f func(context.Context, *change) 
 		return internal("waiting for the registry", err)
 	}
 	c, err := r.commit(context.WithoutCancel(ctx), conn, f)
-	// The connection is given back before the checkpoint file is synced.
-	if err := errors.Join(err, conn.Close()); err != nil {
+	if err != nil {
 		return err
 	}
+	// The connection is given back by now: nobody waits for the checkpoint file.
 	if c.note != "" {
 		r.anchor.put(c.signed, c.note)
 	}
@@ -50,6 +50,7 @@ func (r *Registry) change(ctx context.Context, f func(context.Context, *change) 
 }
 
 func (r *Registry) commit(ctx context.Context, conn *sql.Conn, f func(context.Context, *change) error) (*change, error) {
+	defer func() { _ = conn.Close() }() // gives it back
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, internal("beginning a change", err)

@@ -197,8 +197,10 @@ func (r *Registry) RevokeKey(ctx context.Context, actor, id string) error {
 	})
 }
 
-const keyColumns = `id, secret, env, subject, org, role, coalesce(agency, ''), contracts, purposes, created, expires,
-	coalesce(revoked, 0)`
+// keyColumns have values even where an outer join found no key.
+const keyColumns = `coalesce(id, ''), coalesce(secret, zeroblob(32)), coalesce(env, ''), coalesce(subject, ''),
+	coalesce(org, ''), coalesce(role, ''), coalesce(agency, ''), coalesce(contracts, '[]'), coalesce(purposes, '[]'),
+	coalesce(created, 0), coalesce(expires, 0), coalesce(revoked, 0)`
 
 // Keys returns every key, the newest first.
 func (r *Registry) Keys(ctx context.Context) ([]Key, error) {
@@ -244,18 +246,16 @@ func scanKey(row interface{ Scan(into ...any) error }) (Key, []byte, error) {
 // revoked tokens take the same path and give the same error (trust.md 5.5, B61, B62).
 func (r *Registry) Authenticate(ctx context.Context, text string) (gateway.Caller, error) {
 	t, formed := parseToken(text)
-	k, secret, err := scanKey(r.read.QueryRowContext(ctx, `SELECT `+keyColumns+` FROM api_key WHERE id = ?`, t.id))
-	found := err == nil
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	// The outer join has a row for an unknown id, too, and what follows is the same.
+	k, secret, err := scanKey(r.read.QueryRowContext(ctx,
+		`SELECT `+keyColumns+` FROM (SELECT 1) LEFT JOIN api_key ON id = ?`, t.id))
+	if err != nil {
 		return gateway.Caller{}, internal("reading the keys", err)
-	}
-	if !found {
-		secret = make([]byte, sha256.Size)
 	}
 	hash := sha256.Sum256(t.secret[:])
 	same := subtle.ConstantTimeCompare(hash[:], secret) == 1
 	alive := k.Revoked.IsZero() && r.opt.Now().Before(k.Spec.Expires)
-	if !formed || !found || !same || !alive || k.Spec.Env != t.env {
+	if !formed || k.ID == "" || !same || !alive || k.Spec.Env != t.env {
 		r.failed(ctx)
 		return gateway.Caller{}, gateway.Errorf(gateway.Unauthenticated, "a valid API key is needed")
 	}
