@@ -1,0 +1,308 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/disclosure"
+)
+
+// A part is the grouping sets that share their event dimensions. Given those, a
+// child is in one cell of each combination or not, so its attributes partition
+// it: one statement counts the finest combination of all attributes, and every
+// set of the part is a sum over that (performance.md F).
+type part struct {
+	events  []gateway.SetDimension // of the sets; sorted by name
+	sets    []*tally
+	attrs   uint64 // bits of the attributes that some set names
+	records bool   // some set measures records
+}
+
+// parts groups the admitted sets.
+func (c *counting) parts() []*part {
+	var parts []*part
+	byKey := map[string]*part{}
+	for _, admitted := range c.Definition.AdmittedSets() {
+		var events gateway.GroupingSet
+		for _, sd := range admitted.Set {
+			if c.slots[sd.Name].event {
+				events = append(events, sd)
+			}
+		}
+		key := events.Key(c.Definition)
+		p := byKey[key]
+		if p == nil {
+			p = &part{events: events}
+			byKey[key] = p
+			parts = append(parts, p)
+		}
+		t := c.newTally(admitted)
+		p.sets = append(p.sets, t)
+		p.records = p.records || t.records
+		for _, sd := range admitted.Set {
+			if s := c.slots[sd.Name]; !s.event {
+				p.attrs |= s.bits()
+			}
+		}
+	}
+	return parts
+}
+
+// cells counts all sets and hands every non-empty cell to add.
+func (c *counting) cells(ctx context.Context, add func(gateway.GroupingSet, []string, disclosure.Count) error) error {
+	parts := c.parts()
+	total, done := 0, 0
+	for _, p := range parts {
+		total += len(p.sets)
+	}
+	for _, p := range parts {
+		err := c.countPart(ctx, p)
+		if err != nil {
+			return err
+		}
+		for _, t := range p.sets {
+			err = t.each(add)
+			if err != nil {
+				return fmt.Errorf("counting %s: %w", c.Release, err)
+			}
+			t.cells = nil
+		}
+		done += len(p.sets)
+		if c.Progress != nil {
+			c.Progress(done, total)
+		}
+	}
+	return nil
+}
+
+func (c *counting) countPart(ctx context.Context, p *part) error {
+	doing := "counting " + string(c.Release) + ": counting cells"
+	rows, err := c.w.builder.Query(ctx, c.selectPart(p))
+	if err != nil {
+		return internal(doing, orContext(ctx, err))
+	}
+	defer func() { _ = rows.Close() }()
+	err = p.sum(rows)
+	if err == nil {
+		err = rows.Err()
+	}
+	if err != nil {
+		return internal(doing, orContext(ctx, err))
+	}
+	return nil
+}
+
+func (p *part) sum(rows driver.Rows) error {
+	for _, t := range p.sets {
+		t.begin()
+	}
+	for rows.Next() {
+		var b base
+		err := rows.Scan(&b.attr, &b.event, &b.records, &b.children, &b.key)
+		if err != nil {
+			return err
+		}
+		for _, t := range p.sets {
+			t.add(&b)
+		}
+	}
+	return nil
+}
+
+// selectPart is the SQL of a part's base: for every combination of attributes, of
+// event nodes and of a child's number of records there, the children and the sum
+// of their keys. The number of records is a key of the grouping, because the
+// largest ones of a cell are wanted, and a child has few.
+func (c *counting) selectPart(p *part) string {
+	limit := 1
+	if p.records {
+		limit = c.RecordCap
+	}
+	if len(p.events) == 0 {
+		return fmt.Sprintf(`SELECT bitAnd(attr, %d) AS a, toUInt64(0) AS e, toUInt64(least(length(ev), %d)) AS r, count() AS n, sum(rk) AS ck
+			FROM %s GROUP BY a, e, r`, p.attrs, limit, c.table("kids"))
+	}
+	return fmt.Sprintf(`SELECT bitAnd(attr, %d) AS a, e, r, count() AS n, sum(rk) AS ck
+		FROM (%s) GROUP BY a, e, r`, p.attrs, c.runs(p, limit))
+}
+
+// runs is the SQL of one row for each child and combination of event nodes in
+// which it has records. The child's events, reduced to the part's dimensions, are
+// sorted; where a run of equal ones ends gives the combination, the distance
+// between ends how many records it has. Nothing is hashed, and no child id read.
+func (c *counting) runs(p *part, limit int) string {
+	return fmt.Sprintf(`WITH arraySort(%s) AS s, arrayPushBack(arrayPopFront(s), toUInt64(%d)) AS following,
+			arrayFilter((i, x, f) -> x != f, arrayEnumerate(s), s, following) AS ends
+		SELECT attr, rk, e, r FROM %s
+		ARRAY JOIN arrayFilter((x, f) -> x != f, s, following) AS e,
+			arrayMap((last, before) -> toUInt64(least(last - before, %d)), ends, arrayPushFront(arrayPopBack(ends), 0)) AS r`,
+		c.reduced(p), uint64(1<<64-1), c.table("kids"), limit)
+}
+
+// reduced is the SQL of a child's events with only the part's dimensions left, at
+// the part's levels.
+func (c *counting) reduced(p *part) string {
+	keep, word := uint64(0), []string{}
+	for _, sd := range p.events {
+		s := c.slots[sd.Name]
+		switch {
+		case s.many:
+		case sd.Level == len(s.dim.Levels)-1:
+			keep |= s.bits()
+		default:
+			word = append(word, s.in(s.ancestor(s.out("x"), sd.Level)))
+		}
+	}
+	x := strings.Join(append(word, fmt.Sprintf("bitAnd(x, %d)", keep)), " + ")
+	args, arrays, words := "x", "ev", ""
+	for i, sd := range p.events {
+		if s := c.slots[sd.Name]; s.many {
+			if words == "" {
+				words = "[" + x + "]"
+			}
+			set := fmt.Sprintf("m%d", i)
+			args, arrays = args+", "+set, arrays+", "+codes(s.dim.Source.Column)
+			words = s.expand(words, set, sd.Level, c.order)
+		}
+	}
+	if words == "" {
+		return "arrayMap(x -> " + x + ", ev)"
+	}
+	return fmt.Sprintf("arrayFlatten(arrayMap((%s) -> %s, %s))", args, words, arrays)
+}
+
+// ancestor is the SQL of the place of a leaf's ancestor.
+func (s *slot) ancestor(place string, level int) string {
+	var from, to []int
+	for leaf := 1; leaf < len(s.up[level]); leaf++ {
+		from, to = append(from, leaf), append(to, s.up[level][leaf])
+	}
+	return transform(place, from, to)
+}
+
+// expand is the SQL of an event's words once for every node that its set of codes
+// touches, and once without a node when there is none.
+func (s *slot) expand(words, set string, level int, order map[gateway.ContractID]int) string {
+	nodes := fmt.Sprintf("if(%[1]s = 0, [toUInt64(0)], arrayDistinct(arrayMap(b -> %[2]s, bitPositionsToArray(%[1]s))))",
+		set, s.ancestor(s.leafOf("b + 1", order), level))
+	return fmt.Sprintf("arrayFlatten(arrayMap(w -> arrayMap(v -> w + bitShiftLeft(v, %d), %s), %s))", s.shift, nodes, words)
+}
+
+// A base is one row of a part's base.
+type base struct {
+	attr, event, records, children, key uint64
+}
+
+// A tally holds the cells of one grouping set while they are summed.
+type tally struct {
+	gateway.AdmittedSet
+
+	records bool
+	axes    []axis
+	size    int
+	cells   []counted
+}
+
+type counted struct {
+	children, records, key uint64
+	top                    [disclosure.MaxTop]uint32
+}
+
+// An axis finds a base row's node of one dimension.
+type axis struct {
+	event  bool
+	shift  uint
+	mask   uint64
+	node   []int // place in the word → place in the level; 0 is none
+	stride int
+	codes  []string
+}
+
+func (c *counting) newTally(a gateway.AdmittedSet) *tally {
+	t := &tally{AdmittedSet: a, size: 1}
+	for _, m := range a.Measures {
+		t.records = t.records || m == gateway.CountRecords
+	}
+	for _, sd := range a.Set {
+		s := c.slots[sd.Name]
+		x := axis{event: s.event, shift: s.shift, mask: s.mask, node: s.up[sd.Level], stride: t.size, codes: s.codes[sd.Level]}
+		if s.event { // the statement has put the ancestor there already
+			x.node = make([]int, len(x.codes)+1)
+			for i := range x.node {
+				x.node[i] = i
+			}
+		}
+		t.axes = append(t.axes, x)
+		t.size *= len(x.codes)
+	}
+	return t
+}
+
+func (t *tally) begin() { t.cells = make([]counted, t.size) }
+
+func (t *tally) add(b *base) {
+	at := 0
+	for i := range t.axes {
+		x := &t.axes[i]
+		word := b.attr
+		if x.event {
+			word = b.event
+		}
+		node := x.node[word>>x.shift&x.mask]
+		if node == 0 {
+			return // in no node of the dimension
+		}
+		at += (node - 1) * x.stride
+	}
+	cell := &t.cells[at]
+	cell.children += b.children
+	cell.key += b.key
+	if t.records {
+		cell.records += b.records * b.children
+		cell.rank(uint32(b.records), b.children) //nolint:gosec // G115: at most the cap
+	}
+}
+
+// rank keeps the largest numbers of records of single children.
+func (c *counted) rank(records uint32, children uint64) {
+	for ; children > 0 && records > c.top[disclosure.MaxTop-1]; children-- {
+		i := disclosure.MaxTop - 1
+		for ; i > 0 && c.top[i-1] < records; i-- {
+			c.top[i] = c.top[i-1]
+		}
+		c.top[i] = records
+	}
+}
+
+// each hands over the non-empty cells.
+func (t *tally) each(add func(gateway.GroupingSet, []string, disclosure.Count) error) error {
+	nodes := make([]string, len(t.axes))
+	for at := range t.cells {
+		cell := &t.cells[at]
+		if cell.children == 0 {
+			continue
+		}
+		for i, x := range t.axes {
+			nodes[i] = x.codes[at/x.stride%len(x.codes)]
+		}
+		err := add(t.Set, nodes, cell.count())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *counted) count() disclosure.Count {
+	n := disclosure.Count{Children: c.children, Records: c.records, Key: c.key}
+	for _, r := range c.top {
+		if r > 0 {
+			n.Top = append(n.Top, r)
+		}
+	}
+	return n
+}

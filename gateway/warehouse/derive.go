@@ -1,0 +1,322 @@
+package warehouse
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// maxSectors is how many sectors fit in the vote of a child's region.
+const maxSectors = 63
+
+// A sourceColumn is a column of rows that some source names. The columns of the
+// events table have capital letters, so that none is called like a stored one:
+// an alias hides the column of its name.
+type sourceColumn struct {
+	name string
+	date bool // a date of a reached dimension's targets; else codes
+	sets bool // sets of codes, as bits
+}
+
+func (s sourceColumn) event() string {
+	if s.date {
+		return quote("D_" + s.name)
+	}
+	return quote("C_" + s.name)
+}
+
+func (s sourceColumn) ddl() string {
+	switch {
+	case s.date:
+		return s.event() + " Int32"
+	case s.sets:
+		return s.event() + " UInt64"
+	}
+	return s.event() + " UInt16"
+}
+
+// codes is the event column of coded values under a stored name.
+func codes(name string) string { return sourceColumn{name: name}.event() }
+
+// sourceColumns lists what the definition's sources need, and refuses what no
+// contract stores or what contracts code by different lists.
+func (c *counting) sourceColumns() ([]sourceColumn, error) {
+	var columns []sourceColumn
+	add := func(column sourceColumn) {
+		if !slices.Contains(columns, column) {
+			columns = append(columns, column)
+		}
+	}
+	for i := range c.Definition.Dimensions {
+		d := &c.Definition.Dimensions[i]
+		switch d.Source.Kind {
+		case gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost:
+			sets, err := c.coded(d)
+			if err != nil {
+				return nil, err
+			}
+			add(sourceColumn{name: d.Source.Column, sets: sets})
+		case gateway.ReachedIn:
+			err := c.checkReached(d)
+			if err != nil {
+				return nil, err
+			}
+			for _, dates := range d.Source.Targets {
+				for _, name := range dates {
+					add(sourceColumn{name: name, date: true})
+				}
+			}
+			if c.list(gateway.ColumnRegion) != nil { // the region decides the horizon
+				add(sourceColumn{name: gateway.ColumnRegion})
+			}
+		case gateway.EventSector, gateway.EventQuarter, gateway.FirstSector:
+		default:
+			return nil, gateway.Errorf(gateway.Invalid, "dimension %s: source %q is not known", d.Name, d.Source.Kind)
+		}
+	}
+	slices.SortFunc(columns, func(a, b sourceColumn) int { return strings.Compare(a.event(), b.event()) })
+	return columns, nil
+}
+
+// coded checks the column of a dimension and reports whether it holds sets.
+func (c *counting) coded(d *gateway.Dimension) (sets bool, err error) {
+	var list *gateway.CodeList
+	for _, contract := range c.contracts {
+		f := codedField(contract, d.Source.Column)
+		if f == nil {
+			continue
+		}
+		if list != nil && f.List.ID != list.ID {
+			return false, gateway.Errorf(gateway.Invalid,
+				"dimension %s: contracts code column %s by lists %s and %s", d.Name, d.Source.Column, list.ID, f.List.ID)
+		}
+		list, sets = f.List, sets || f.Multi
+	}
+	if list == nil {
+		return false, gateway.Errorf(gateway.Invalid, "dimension %s: no contract stores codes in column %q", d.Name, d.Source.Column)
+	}
+	if sets && d.Source.Kind != gateway.EventColumn {
+		return false, gateway.Errorf(gateway.Invalid,
+			"dimension %s: column %s holds several codes, so it is no attribute of a child", d.Name, d.Source.Column)
+	}
+	return sets, nil
+}
+
+// checkReached finds fault with what a reached dimension starts from and looks for.
+func (c *counting) checkReached(d *gateway.Dimension) error {
+	if c.order[d.Source.Start] == 0 || len(d.Source.Targets) == 0 || d.Source.Days < 0 {
+		return gateway.Errorf(gateway.Invalid, "dimension %s: it needs a start, targets and days that contracts know", d.Name)
+	}
+	for sector, dates := range d.Source.Targets {
+		if c.order[sector] == 0 {
+			return gateway.Errorf(gateway.Invalid, "dimension %s: there is no contract %s", d.Name, sector)
+		}
+		for _, name := range dates {
+			if !slices.Contains(c.contracts[c.order[sector]-1].Layout(), gateway.Column{Name: name, Type: gateway.Int32}) {
+				return gateway.Errorf(gateway.Invalid, "dimension %s: contract %s stores no date %s", d.Name, sector, name)
+			}
+		}
+	}
+	return nil
+}
+
+// codedField returns the first field of a contract whose codes a column holds,
+// or nil.
+func codedField(contract *gateway.Contract, column string) *gateway.Field {
+	for i := range contract.Fields {
+		f := &contract.Fields[i]
+		if f.Column != column || f.List == nil || column == "" {
+			continue
+		}
+		if f.Type == gateway.TypeCode || f.Type == gateway.TypeBirthDate || f.Type == gateway.TypeAge {
+			return f
+		}
+	}
+	return nil
+}
+
+// list returns the code list of a column of single codes, or nil.
+func (c *counting) list(column string) *gateway.CodeList {
+	for _, contract := range c.contracts {
+		if f := codedField(contract, column); f != nil && !f.Multi {
+			return f.List
+		}
+	}
+	return nil
+}
+
+// holdsSets reports whether a dimension's leaves lie in sets of codes.
+func (c *counting) holdsSets(d *gateway.Dimension) bool {
+	return d.Source.Kind == gateway.EventColumn &&
+		slices.Contains(c.columns, sourceColumn{name: d.Source.Column, sets: true})
+}
+
+// union is the SQL of all visible rows of the window that have a child: pid, and
+// for each selected column its value under its own name.
+func (c *counting) union(selected []string) string {
+	var parts []string
+	for i, contract := range c.contracts {
+		columns := []string{gateway.ColumnPID}
+		for _, name := range selected {
+			columns = append(columns, c.column(contract, i+1, name))
+		}
+		parts = append(parts, fmt.Sprintf(
+			"SELECT %s FROM %s WHERE load_id IN (%s) AND quarter BETWEEN %d AND %d AND pid != toFixedString('', 16)",
+			strings.Join(columns, ", "), c.w.rowsTable(contract.ID), c.w.visible(contract.ID, c.Snapshot),
+			c.Definition.From, c.Definition.To))
+	}
+	return strings.Join(parts, " UNION ALL ")
+}
+
+// column is the SQL of one column of the events table, of a contract's rows.
+func (c *counting) column(contract *gateway.Contract, sector int, name string) string {
+	switch name {
+	case "Sector":
+		return fmt.Sprintf("toUInt8(%d) AS Sector", sector)
+	case "Quarter":
+		return gateway.ColumnQuarter + " AS Quarter"
+	case "Day":
+		return c.date(contract, gateway.ColumnDay) + " AS Day"
+	}
+	for _, column := range c.columns {
+		if column.event() != name {
+			continue
+		}
+		if column.date {
+			return c.date(contract, column.name) + " AS " + name
+		}
+		return c.code(contract, column) + " AS " + name
+	}
+	panic("warehouse: internal error: an unknown event column")
+}
+
+func (c *counting) date(contract *gateway.Contract, name string) string {
+	if slices.Contains(contract.Layout(), gateway.Column{Name: name, Type: gateway.Int32}) {
+		return quote(name)
+	}
+	return fmt.Sprintf("toInt32(%d)", gateway.NoDay)
+}
+
+// code is the SQL of a contract's coded column. Codes that another one replaced
+// read as that one, so that a child is not in two places because a list changed
+// (domain.md 3.1).
+func (c *counting) code(contract *gateway.Contract, column sourceColumn) string {
+	f := codedField(contract, column.name)
+	switch {
+	case f == nil && column.sets:
+		return "toUInt64(0)"
+	case f == nil:
+		return "toUInt16(0)"
+	case f.Multi:
+		return quote(column.name)
+	}
+	var from, to []int
+	for i := range f.List.Codes {
+		if last := successor(f.List, i); last != i {
+			from, to = append(from, i+1), append(to, last+1)
+		}
+	}
+	value := fmt.Sprintf("toUInt16(%s)", quote(column.name))
+	if len(from) > 0 {
+		value = fmt.Sprintf("transform(%s, CAST([%s], 'Array(UInt16)'), CAST([%s], 'Array(UInt16)'), %s)",
+			value, join(from), join(to), value)
+	}
+	if column.sets {
+		return fmt.Sprintf("if(%[1]s BETWEEN 1 AND 64, bitShiftLeft(toUInt64(1), bitAnd(%[1]s - 1, 63)), toUInt64(0))", value)
+	}
+	return value
+}
+
+// successor follows the replacements of a code to the last, and gives up where
+// they go in a circle.
+func successor(list *gateway.CodeList, i int) int {
+	for range list.Codes {
+		next := list.Codes[i].Successor
+		if next == "" {
+			return i
+		}
+		number, known := list.Number([]byte(next))
+		if !known {
+			return i
+		}
+		i = int(number) - 1
+	}
+	return i
+}
+
+func (c *counting) eventColumns() []string {
+	names := []string{"Sector", "Day", "Quarter"}
+	for _, column := range c.columns {
+		names = append(names, column.event())
+	}
+	return names
+}
+
+// unsafeSettings: a table that is dropped with its build need not be on disk.
+const unsafeSettings = " SETTINGS fsync_after_insert = 0, fsync_part_directory = 0, min_rows_to_fsync_after_merge = 0"
+
+func (c *counting) createTables() []string {
+	var events, sets strings.Builder
+	for _, column := range c.columns {
+		events.WriteString(", " + column.ddl())
+		if column.sets {
+			sets.WriteString(", " + column.event() + " Array(UInt64)")
+		}
+	}
+	return []string{
+		"CREATE TABLE " + c.table("children") + ` (pid FixedString(16), child UInt32, rk UInt64 CODEC(NONE))
+			ENGINE = MergeTree ORDER BY child` + unsafeSettings,
+		"CREATE TABLE " + c.table("events") + ` (child UInt32, rk UInt64, Sector UInt8, Day Int32, Quarter UInt16` + events.String() + `)
+			ENGINE = MergeTree ORDER BY child` + unsafeSettings,
+		"CREATE TABLE " + c.table("kids") + ` (rk UInt64 CODEC(NONE), attr UInt64, ev Array(UInt64)` + sets.String() + `)
+			ENGINE = MergeTree ORDER BY tuple()` + unsafeSettings,
+	}
+}
+
+// insertEvents gives every row its child's number. Rows of a batch that was
+// withdrawn since the children were numbered fall out of the join or never come.
+func (c *counting) insertEvents() string {
+	columns := strings.Join(c.eventColumns(), ", ")
+	return fmt.Sprintf("INSERT INTO %s (child, rk, %[2]s) SELECT k.child, k.rk, %[2]s FROM (%s) AS e INNER JOIN %s AS k USING (pid)",
+		c.table("events"), columns, c.union(c.eventColumns()), c.table("children"))
+}
+
+// A keyed gathers children into blocks for the children table.
+type keyed struct {
+	batch driver.Batch
+	pids  [][16]byte
+	ids   [][]byte
+	child []uint32
+	rk    []uint64
+}
+
+func (k *keyed) add(pid [16]byte, child uint32, rk uint64) error {
+	k.pids, k.child, k.rk = append(k.pids, pid), append(k.child, child), append(k.rk, rk)
+	if len(k.pids) < gateway.BlockRows {
+		return nil
+	}
+	return k.flush()
+}
+
+func (k *keyed) flush() error {
+	k.ids = k.ids[:0]
+	for i := range k.pids {
+		k.ids = append(k.ids, k.pids[i][:])
+	}
+	err := k.batch.Column(0).Append(k.ids)
+	if err == nil {
+		err = k.batch.Column(1).Append(k.child)
+	}
+	if err == nil {
+		err = k.batch.Column(2).Append(k.rk)
+	}
+	if err == nil {
+		err = k.batch.Flush()
+	}
+	k.pids, k.child, k.rk = k.pids[:0], k.child[:0], k.rk[:0]
+	return err
+}
