@@ -87,12 +87,15 @@ func (s *Set) load(ctx context.Context) error {
 }
 
 // compile type-checks and compiles modules strictly, with an input of a schema.
-func (s *Set) compile(ctx context.Context, modules map[string]*ast.Module, schema any) (*ast.Compiler, error) {
+func (s *Set) compile(ctx context.Context, modules map[string]*ast.Module, schema any, stages ...ast.CompilerStageDefinition) (*ast.Compiler, error) {
 	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities()).WithUseTypeCheckAnnotations(false)
 	if schema != nil {
 		schemas := ast.NewSchemaSet()
 		schemas.Put(ast.SchemaRootRef, schema)
 		compiler = compiler.WithSchemas(schemas)
+	}
+	for _, stage := range stages {
+		compiler = compiler.WithStageAfterID(ast.StageRewriteDynamicTerms, stage)
 	}
 	err := storage.Txn(ctx, s.store, storage.TransactionParams{}, func(txn storage.Transaction) error {
 		compiler = compiler.WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, txn))
@@ -121,7 +124,9 @@ func refused(err error) error {
 			lines = append(lines, fmt.Sprintf("and %d more", len(list)-maxErrors))
 			break
 		}
-		lines = append(lines, fmt.Sprintf("%s: %s", place(e.Location), e.Message))
+		if line := fmt.Sprintf("%s: %s", place(e.Location), e.Message); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
 	}
 	return &gateway.Error{Kind: gateway.Invalid, Detail: "policy refused: " + strings.Join(lines, "; "), Err: err}
 }

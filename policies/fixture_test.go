@@ -143,3 +143,9 @@ func refusal(t testing.TB, err error, parts ...string) {
 
 // acceptAll is a row rule file that never refuses: every contract needs one.
 var acceptAll = rows("refuse contains \"NEVER\" if input.record.days > 30")
+
+// compileAny compiles the shipped policies with changes, which may be refused.
+func compileAny(t testing.TB, changes map[string]string) (*policies.Set, error) {
+	t.Helper()
+	return policies.Compile(t.Context(), shipped(t, changes))
+}

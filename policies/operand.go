@@ -35,6 +35,9 @@ type operand struct {
 
 // operand resolves input.record.<field> and input.batch.<word>.
 func (r *residual) operand(e *ast.Expr, t *ast.Term) (operand, error) {
+	if call, ok := t.Value.(ast.Call); ok {
+		return operand{}, r.refuse(e.Location, "cannot call %s on a field", call[0])
+	}
 	ref, ok := t.Value.(ast.Ref)
 	if !ok || !ref.HasPrefix(ast.InputRootRef) || !declared(ref) {
 		return operand{}, r.refuse(e.Location, "%s is not a field of the record or a word of the batch", t)

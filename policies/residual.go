@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -64,7 +65,32 @@ func (r *residual) body(body ast.Body) (gateway.Expr, error) {
 		}
 		args = append(args, arg)
 	}
-	return join(gateway.And, args), nil
+	return join(gateway.And, needed(args)), nil
+}
+
+// needed leaves out what the other conditions of a conjunction say already: that
+// a field is there, beside a comparison of it or said twice.
+func needed(args []gateway.Expr) []gateway.Expr {
+	var kept []gateway.Expr
+	for _, a := range args {
+		said := a.Op == gateway.Present && (slices.ContainsFunc(args, func(b gateway.Expr) bool { return implies(b, a.Left) }) ||
+			slices.ContainsFunc(kept, func(b gateway.Expr) bool { return b.Op == gateway.Present && b.Left == a.Left }))
+		if !said {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
+
+// implies reports whether a comparison fails where an operand is absent, so that
+// asking for its presence beside it says nothing.
+func implies(e gateway.Expr, o gateway.Operand) bool {
+	switch e.Op {
+	case gateway.And, gateway.Or, gateway.Not, gateway.Present:
+		return false
+	default:
+		return e.Left == o || slices.Contains(e.Right, o)
+	}
 }
 
 func (r *residual) expr(e *ast.Expr) (gateway.Expr, error) {
@@ -92,15 +118,11 @@ func (r *residual) expr(e *ast.Expr) (gateway.Expr, error) {
 // truth compiles a condition that is a term alone: a field that must be there, or
 // a support rule.
 func (r *residual) truth(e *ast.Expr, t *ast.Term) (gateway.Expr, error) {
-	switch v := t.Value.(type) {
-	case ast.Boolean:
-		if v {
-			return gateway.Expr{Op: gateway.And}, nil
-		}
-		return gateway.Expr{Op: gateway.Or}, nil
-	case ast.Ref:
-		if v.HasPrefix(ast.DefaultRootRef) {
-			return r.supported(e, v)
+	// Partial evaluation folds "not f == f" to "not true", which is wrong where f is
+	// absent (seen in OPA 1.22.2): a literal truth is refused with everything else.
+	if ref, ok := t.Value.(ast.Ref); ok {
+		if ref.HasPrefix(ast.DefaultRootRef) {
+			return r.supported(e, ref)
 		}
 		field, err := r.operand(e, t)
 		if err != nil {
@@ -174,7 +196,7 @@ var mirrored = map[gateway.Op]gateway.Op{
 // comparison compiles = != < <= > >= with a field on at least one side; that side
 // becomes the left one.
 func (r *residual) comparison(e *ast.Expr, op gateway.Op, a, b *ast.Term) (gateway.Expr, error) {
-	if !isRef(a) {
+	if !isRef(a) && (isRef(b) || isCall(b)) {
 		a, b, op = b, a, mirrored[op]
 	}
 	left, err := r.operand(e, a)
@@ -284,10 +306,15 @@ func isRef(t *ast.Term) bool {
 	return ok
 }
 
+func isCall(t *ast.Term) bool {
+	_, ok := t.Value.(ast.Call)
+	return ok
+}
+
 // join makes one condition of several: one alone stays itself, and nested
 // conditions of the same operation are taken in.
 func join(op gateway.Op, args []gateway.Expr) gateway.Expr {
-	flat := make([]gateway.Expr, 0, len(args))
+	var flat []gateway.Expr
 	for _, a := range args {
 		if a.Op == op {
 			flat = append(flat, a.Args...)

@@ -41,7 +41,7 @@ func (s *Set) rowRules(ctx context.Context, c *gateway.Contract) ([]gateway.RowR
 	if err != nil {
 		return nil, err
 	}
-	compiler, err := s.compile(ctx, modules, recordSchema(c))
+	compiler, err := s.compile(ctx, modules, recordSchema(c), presence)
 	if err != nil {
 		return nil, err
 	}
@@ -151,45 +151,51 @@ func literalCode(r *ast.Rule) (gateway.ProblemCode, bool) {
 // and forms of rules that have no meaning as a condition on columns.
 func declaredOnly(modules map[string]*ast.Module) error {
 	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		var err error
-		stop := func(at *ast.Location, what string) {
-			if err == nil {
-				err = invalid("%s: row rules cannot use %s", place(at), what)
+		for _, r := range modules[name].Rules {
+			if err := declaredRule(r); err != nil {
+				return err
 			}
-		}
-		ast.WalkRules(modules[name], func(r *ast.Rule) bool {
-			switch {
-			case r.Default:
-				stop(r.Location, "default")
-			case r.Else != nil:
-				stop(r.Else.Location, "else")
-			}
-			return err != nil
-		})
-		ast.WalkExprs(modules[name], func(e *ast.Expr) bool {
-			if len(e.With) > 0 {
-				stop(e.Location, "with")
-			}
-			return err != nil
-		})
-		ast.WalkTerms(modules[name], func(t *ast.Term) bool {
-			if v, ok := t.Value.(ast.Var); ok && v.Equal(ast.InputRootDocument.Value) {
-				stop(t.Location, "the whole input")
-			}
-			ref, ok := t.Value.(ast.Ref)
-			if !ok || !ref.HasPrefix(ast.InputRootRef) {
-				return err != nil
-			}
-			if !declared(ref) {
-				stop(t.Location, fmt.Sprintf("%s: only input.record.<field> and input.batch.<word> are known", ref))
-			}
-			return true
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+func declaredRule(r *ast.Rule) error {
+	switch {
+	case r.Default:
+		return invalid("%s: row rules cannot use default", place(r.Location))
+	case r.Else != nil:
+		return invalid("%s: row rules cannot use else", place(r.Else.Location))
+	}
+	err := declaredTerms(r.Head, r.Location)
+	ast.WalkExprs(r, func(e *ast.Expr) bool {
+		if err == nil && len(e.With) > 0 {
+			err = invalid("%s: row rules cannot use with", place(e.Location))
+		}
+		if err == nil {
+			err = declaredTerms(e, e.Location)
+		}
+		return err != nil
+	})
+	return err
+}
+
+// declaredTerms looks at the terms of a part of a rule. Terms that the compiler
+// made have no place; the part's stands for theirs.
+func declaredTerms(part any, at *ast.Location) error {
+	var err error
+	ast.WalkTerms(part, func(t *ast.Term) bool {
+		ref, ok := t.Value.(ast.Ref)
+		input := ok && ref.HasPrefix(ast.InputRootRef)
+		switch {
+		case t.Value.Compare(ast.InputRootDocument.Value) == 0:
+			err = invalid("%s: row rules cannot use the whole input", place(at))
+		case input && !declared(ref):
+			err = invalid("%s: row rules cannot use %s so: only input.record.<field> and input.batch.<word> are known", place(at), ref.GroundPrefix())
+		}
+		return err != nil || input
+	})
+	return err
 }
 
 // declared reports whether a reference names one field of the record or one word
