@@ -125,7 +125,7 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 		return checked{}, err
 	}
 	problems := reader.Problems()
-	return checked{id, reader.Rows(), reader.Refused(), problems.First, problems.Omitted}, nil
+	return checked{id, reader.Rows() + reader.Refused(), reader.Refused(), problems.First, problems.Omitted}, nil
 }
 
 func contractByID(id gateway.ContractID) (*gateway.Contract, error) {

@@ -233,7 +233,7 @@ func (l *loading) decode(ctx context.Context, free <-chan *gateway.Block, full c
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if l.upload.MaxRows > 0 && l.reader.Rows() > l.upload.MaxRows {
+		if l.upload.MaxRows > 0 && l.records() > l.upload.MaxRows {
 			return gateway.Errorf(gateway.TooLarge, "the batch has more than %d rows; split it", l.upload.MaxRows)
 		}
 		if b.Rows() > 0 {
@@ -267,6 +267,9 @@ func (l *loading) send(ctx context.Context, full <-chan *gateway.Block, free cha
 	return nil
 }
 
+// records is how many records were read, good and bad.
+func (l *loading) records() int { return l.reader.Rows() + l.reader.Refused() }
+
 // judge refuses a body that was altered on its way, a batch of no rows, and, in
 // RejectBatch mode, a batch with a bad row.
 func (l *loading) judge() error {
@@ -279,13 +282,13 @@ func (l *loading) judge() error {
 	if err != nil {
 		return err
 	}
-	refused := l.reader.Refused()
+	records, refused := l.records(), l.reader.Refused()
 	switch {
-	case l.reader.Rows() == 0:
+	case records == 0:
 		return gateway.Errorf(gateway.Invalid, "the file has a header but no records")
 	case refused > 0 && l.upload.Manifest.Reject != gateway.RejectRows:
-		return l.refusal("%d of %d records have problems; nothing was stored. Mend them, or send with reject=rows to leave them out", refused, l.reader.Rows())
-	case refused == l.reader.Rows():
+		return l.refusal("%d of %d records have problems; nothing was stored. Mend them, or send with reject=rows to leave them out", refused, records)
+	case refused == records:
 		return l.refusal("all %d records have problems; nothing was stored", refused)
 	}
 	return nil
@@ -329,7 +332,7 @@ func (l *loading) receipt() (gateway.Receipt, error) {
 	}
 	content := sha256.Sum256(append(salt[:len(salt):len(salt)], l.upload.Digest[:]...))
 	r := gateway.Receipt{
-		Records: l.reader.Rows(), Stored: l.reader.Rows() - l.reader.Refused(), Refused: l.reader.Refused(),
+		Records: l.records(), Stored: l.reader.Rows(), Refused: l.reader.Refused(),
 		Salt: salt, Content: content[:],
 	}
 	if r.Refused > 0 {
@@ -362,5 +365,5 @@ func (l *loading) counts() any {
 	for problem, n := range l.reader.Problems().Counts {
 		codes[problem.Code] += n
 	}
-	return map[string]any{"records": l.reader.Rows(), "refused": l.reader.Refused(), "codes": codes}
+	return map[string]any{"records": l.records(), "refused": l.reader.Refused(), "codes": codes}
 }
