@@ -33,8 +33,8 @@ func partition(name string, n int) gateway.Dimension {
 
 // tree returns a dimension of two levels: under each node of the first, as many
 // leaves as sizes says.
-func tree(name string, kind gateway.DimensionKind, sizes ...int) gateway.Dimension {
-	d := gateway.Dimension{Name: name, Kind: kind, Levels: []string{"top", "leaf"}, Source: gateway.Source{Kind: gateway.ChildConst}}
+func tree(name string, sizes ...int) gateway.Dimension {
+	d := gateway.Dimension{Name: name, Kind: gateway.Partition, Levels: []string{"top", "leaf"}, Source: gateway.Source{Kind: gateway.ChildConst}}
 	for i, n := range sizes {
 		top := numbered(name, len(sizes))[i]
 		d.Nodes = append(d.Nodes, gateway.Node{Code: top})
@@ -78,13 +78,12 @@ func TestPlanDemo(t *testing.T) {
 
 // The other figures of disclosure.md 2.1 and 2.5.
 func TestPlanFigures(t *testing.T) {
-	flags := func(n, codes int) (dims []gateway.Dimension, names []string) {
+	flags := func(n, codes int) (dims []gateway.Dimension) {
 		for i := range n {
 			name := "flag" + string(rune('a'+i))
 			dims = append(dims, flat(name, gateway.Partition, gateway.ChildConst, []string{name + "yes", name + "no"}[:codes]...))
-			names = append(names, name)
 		}
-		return dims, names
+		return dims
 	}
 	full := func(dims []gateway.Dimension) float64 { // no cap: a product
 		a := 1.0
@@ -96,22 +95,22 @@ func TestPlanFigures(t *testing.T) {
 		}
 		return a
 	}
-	eight, _ := flags(8, 2)
-	five, _ := flags(5, 2)
-	four, _ := flags(4, 2)
-	four1, _ := flags(4, 1)
+	eight := flags(8, 2)
+	five := flags(5, 2)
+	four := flags(4, 2)
+	four1 := flags(4, 1)
 	sexAge := []gateway.Dimension{partition("sex", 2), partition("age", 3)}
 	for _, c := range []struct {
 		name string
 		got  float64
 		want float64
 	}{
-		{"sex 2, age 5, district 12/3, year 5", full([]gateway.Dimension{partition("sex", 2), partition("age", 5), tree("district", gateway.Partition, 4, 4, 4), partition("year", 5)}), 3.53},
+		{"sex 2, age 5, district 12/3, year 5", full([]gateway.Dimension{partition("sex", 2), partition("age", 5), tree("district", 4, 4, 4), partition("year", 5)}), 3.53},
 		{"eight yes/no flags", full(eight), 25.63},
 		{"five sector flags", full(five), 7.59},
 		{"sex x age x four flags, two-sided", full(append(sexAge, four...)), 10.13},
 		{"sex x age x four flags, one-sided", full(append(sexAge, four1...)), 2.00},
-		{"tree of 12 leaves in 3 regions", full([]gateway.Dimension{tree("district", gateway.Partition, 4, 4, 4)}), 1.635},
+		{"tree of 12 leaves in 3 regions", full([]gateway.Dimension{tree("district", 4, 4, 4)}), 1.635},
 		{"2x3x2 flat", full([]gateway.Dimension{partition("a", 2), partition("b", 3), partition("c", 2)}), 3},
 	} {
 		if !near(c.got, c.want, 0.0051) {
@@ -316,7 +315,7 @@ func randomCube(rt *rapid.T, id string, names []string) gateway.Cube {
 func TestRoutesOfTreesAreConservative(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(1, 3), 1, 3).Draw(rt, "tree")
-		dims := []gateway.Dimension{tree("a", gateway.Partition, sizes...), partition("b", 2), partition("c", rapid.IntRange(2, 3).Draw(rt, "c"))}
+		dims := []gateway.Dimension{tree("a", sizes...), partition("b", 2), partition("c", rapid.IntRange(2, 3).Draw(rt, "c"))}
 		names := []string{"a", "b", "c"}
 		d := definition(dims, randomCube(rt, "one", names), randomCube(rt, "two", names))
 		l, err := newLattice(d)
@@ -341,7 +340,7 @@ func TestRoutesOfTreesAreConservative(t *testing.T) {
 func TestTreeRoutesAreExact(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(1, 4), 2, 4).Draw(rt, "tree")
-		l, err := newLattice(definition([]gateway.Dimension{tree("a", gateway.Partition, sizes...)}, cube("one", gateway.Children, 1, "a")))
+		l, err := newLattice(definition([]gateway.Dimension{tree("a", sizes...)}, cube("one", gateway.Children, 1, "a")))
 		if err != nil {
 			rt.Fatal(err)
 		}

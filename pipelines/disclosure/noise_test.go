@@ -47,7 +47,7 @@ func TestSolveRefuses(t *testing.T) {
 			refused = refused || err != nil
 		}
 		if !refused {
-			t.Logf("D %d V %g js %d has a table here; ptable rejects it", p.D, p.V, p.JS)
+			t.Errorf("D %d V %g js %d has a table here; ptable rejects it", p.D, p.V, p.JS)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func TestRecordsFollowChildren(t *testing.T) {
 
 // The order in which cells are counted changes nothing, to the byte.
 func TestOrderOfCountingIsForgotten(t *testing.T) {
-	d := definition([]gateway.Dimension{tree("a", gateway.Partition, 2, 3), partition("b", 3)}, cube("one", gateway.Children, 2, "a", "b"))
+	d := definition([]gateway.Dimension{tree("a", 2, 3), partition("b", 3)}, cube("one", gateway.Children, 2, "a", "b"))
 	rapid.Check(t, func(rt *rapid.T) {
 		w := randomTruth(rt, d)
 		counts := w.counts()
@@ -587,7 +587,7 @@ func TestUnknownRegionIsReported(t *testing.T) {
 // condition is dropped before labelling: both names have one value; and what
 // contradicts one is impossible.
 func TestDeclaredFacts(t *testing.T) {
-	d := definition([]gateway.Dimension{partition("a", 4), tree("b", gateway.Partition, 2, 2, 2), flat("m", gateway.Multi, gateway.ChildConst, "x", "y")},
+	d := definition([]gateway.Dimension{partition("a", 4), tree("b", 2, 2, 2), flat("m", gateway.Multi, gateway.ChildConst, "x", "y")},
 		cube("one", gateway.Children, 3, "a", "b", "m"))
 	a := func(i int) string { return d.Dimensions[0].Nodes[i].Code }
 	b := d.Dimensions[1].Nodes // three nodes at 0, 3 and 6, each with two leaves after it

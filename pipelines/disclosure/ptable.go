@@ -121,8 +121,8 @@ func (p PTableParams) feasible(r Row) error {
 	if below < 0 || above < 0 {
 		return fmt.Errorf("row %d: no result within D %d on both sides, so no mean of zero; raise D", r.I, p.D)
 	}
-	if least := float64(below * above); least > p.V {
-		return fmt.Errorf("row %d: every table with these results has variance %g or more, above V %g; raise V", r.I, least, p.V)
+	if least := float64(below * above); least >= p.V {
+		return fmt.Errorf("row %d: every table with these results has variance %g or more, and V must exceed it, not be %g; raise V", r.I, least, p.V)
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func (c *counted) add(g gateway.GroupingSet, nodes []string, n Count) error {
 	if !ok {
 		return gateway.Errorf(gateway.Invalid, "grouping set %q: a counted cell is of a node that is not registered", s.key)
 	}
-	if !n.consistent(slices.Contains(s.Measures, gateway.CountRecords)) {
+	if !consistent(n, slices.Contains(s.Measures, gateway.CountRecords)) {
 		return gateway.Errorf(gateway.Internal, "grouping set %q: the counts of a cell contradict one another", s.key)
 	}
 	if c.cells[s.index] == nil {
@@ -111,8 +111,8 @@ func (c *counted) add(g gateway.GroupingSet, nodes []string, n Count) error {
 	return nil
 }
 
-// consistent reports whether the numbers can belong to one non-empty cell.
-func (n Count) consistent(records bool) bool {
+// consistent reports whether the numbers of a count can belong to one non-empty cell.
+func consistent(n Count, records bool) bool {
 	if n.Children == 0 || n.Children > maxChildren || n.Records > maxRecords {
 		return false
 	}
