@@ -109,7 +109,7 @@ func bundles(size uint64, leaves iter.Seq2[[]byte, error]) iter.Seq2[File, error
 			if n == size {
 				break
 			}
-			bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf)))
+			bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf))) //nolint:gosec // at most MaxLeaf
 			bundle = append(bundle, leaf...)
 			n++
 			if n%tileWidth == 0 || n == size {

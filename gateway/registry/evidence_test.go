@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/ledger"
@@ -298,6 +299,25 @@ func TestCheckpointFileFails(t *testing.T) {
 	}
 	if _, found, err := r.anchor.read(r.opt.Verifier); !found || err != nil {
 		t.Fatal("the checkpoint file was not written after all")
+	}
+}
+
+func TestExport(t *testing.T) {
+	r, _ := start(t)
+	grow(t, r, 400)
+	dir := fstest.MapFS{}
+	for file, err := range r.Export(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir[file.Path] = &fstest.MapFile{Data: file.Data}
+	}
+	log, err := ledger.OpenExport(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := ledger.VerifyLog(log, r.opt.Verifier); n != 403 || err != nil {
+		t.Fatal(n, err)
 	}
 }
 
