@@ -129,8 +129,9 @@ func rowMAC(key []byte) func(row []byte) uint64 {
 }
 
 // keyed returns HMAC-SHA-256 under a key, as one state that is used over and
-// over: a third of the time of hmac.New at every call, and no allocation. The
-// result is valid until the next call.
+// over: no allocation, and a fraction of the time of hmac.New at every call
+// (BenchmarkInnerLayerReused, BenchmarkInnerLayerNewHMAC). The result is valid
+// until the next call.
 func keyed(key []byte) func(message []byte) []byte {
 	h := hmac.New(sha256.New, key)
 	sum := make([]byte, 0, sha256.Size)

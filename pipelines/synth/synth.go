@@ -107,7 +107,7 @@ func New(o Options) (*Country, error) {
 }
 
 // spellDays spells every day from the earliest birth to the year after the last
-// quarter once; spelling them for every record took a third of the time.
+// quarter once, and not again for every record.
 func (c *Country) spellDays() {
 	c.daysStart = c.first - 19*366
 	for day := c.daysStart; day <= c.last+366; day++ {
