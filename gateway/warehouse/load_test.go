@@ -33,7 +33,7 @@ func contract(t *testing.T, id gateway.ContractID) *gateway.Contract {
 	}}
 }
 
-func list(t *testing.T, id gateway.CodeListID, n int) *gateway.CodeList {
+func list(t testing.TB, id gateway.CodeListID, n int) *gateway.CodeList {
 	t.Helper()
 	l := gateway.CodeList{ID: id}
 	for i := range n {
