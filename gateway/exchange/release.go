@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,12 +116,7 @@ func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, prog
 	if err != nil {
 		return nil, fmt.Errorf("protecting release %s: %w", r.ID, err)
 	}
-	var cells bytes.Buffer
-	err = published.Encode(&cells)
-	if err != nil {
-		return nil, fmt.Errorf("encoding release %s: %w", r.ID, err)
-	}
-	err = x.Warehouse.StoreCells(ctx, r.ID, cells.Bytes())
+	err = x.Warehouse.StoreCells(ctx, published)
 	if err != nil {
 		return nil, fmt.Errorf("storing the cells of release %s: %w", r.ID, err)
 	}
@@ -263,15 +257,11 @@ func (x *Exchange) cells(ctx context.Context, r gateway.Release) (*disclosure.Pu
 	if p := x.published[r.ID]; p != nil {
 		return p, nil
 	}
-	encoded, err := x.Warehouse.LoadCells(ctx, r.ID)
+	p, err := x.Warehouse.LoadCells(ctx, r.ID, r.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the cells of release %s: %w", r.ID, err)
 	}
-	p, err := disclosure.Decode(bytes.NewReader(encoded))
-	if err != nil {
-		return nil, fmt.Errorf("decoding the cells of release %s: %w", r.ID, err)
-	}
-	if p.Digest() != r.Digest {
+	if p.Digest() != r.Digest || p.Release() != r.ID {
 		return nil, &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("the stored cells of release %s are not those that were built", r.ID)}
 	}
 	x.published[r.ID] = p
