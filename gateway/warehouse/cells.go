@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/pipelines/disclosure"
 )
@@ -25,22 +27,16 @@ func (w *Warehouse) StoreCells(ctx context.Context, cells *disclosure.Published)
 		return err
 	}
 	chunks := uint32((encoded.Len() + chunkBytes - 1) / chunkBytes) //nolint:gosec // G115: disclosure bounds the bytes
-	batch, err := w.builder.PrepareBatch(ctx, "INSERT INTO "+w.cells()+" (release, digest, chunk, chunks, data)")
-	if err != nil {
-		return internal(doing, orContext(ctx, err))
-	}
-	defer abort(batch)
-	for i := range chunks {
-		err = batch.Append(string(cells.Release()), cells.Digest(), i, chunks, encoded.Next(chunkBytes))
-		if err != nil {
-			return internal(doing, err)
-		}
-	}
-	err = batch.Send()
-	if err != nil {
-		return internal(doing, orContext(ctx, err))
-	}
-	return nil
+	return insert(ctx, w.builder, doing, "INSERT INTO "+w.cells()+" (release, digest, chunk, chunks, data)",
+		func(batch driver.Batch) error {
+			for i := range chunks {
+				err := batch.Append(string(cells.Release()), cells.Digest(), i, chunks, encoded.Next(chunkBytes))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 }
 
 // LoadCells reads the published cells of a release back, as the user that can

@@ -2,8 +2,9 @@ package warehouse
 
 import (
 	"context"
-	"fmt"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/pipelines/disclosure"
@@ -198,40 +199,31 @@ func (c *counting) numberChildren(ctx context.Context) error {
 		return internal(doing, orContext(ctx, err))
 	}
 	defer func() { _ = rows.Close() }()
-	batch, err := c.w.builder.PrepareBatch(ctx, "INSERT INTO "+c.table("children")+" (pid, child, rk)")
-	if err != nil {
-		return internal(doing, orContext(ctx, err))
+	err = insert(ctx, c.w.builder, doing, "INSERT INTO "+c.table("children")+" (pid, child, rk)",
+		func(batch driver.Batch) error {
+			k := &keyed{batch: batch}
+			var pid []byte
+			for rows.Next() {
+				err := rows.Scan(&pid)
+				if err == nil {
+					err = k.add([16]byte(pid), c.SubjectKey([16]byte(pid)))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			err := rows.Err()
+			if err != nil {
+				return err
+			}
+			c.children = k.children
+			return k.flush()
+		})
+	if err == nil && c.children > maxChildren {
+		return gateway.Errorf(gateway.TooLarge, "a release of more than %d children", maxChildren)
 	}
-	defer abort(batch)
-	k, raw := &keyed{batch: batch}, []byte(nil)
-	for rows.Next() {
-		err = rows.Scan(&raw)
-		if err == nil {
-			pid := [16]byte(raw)
-			err = k.add(pid, c.children, c.SubjectKey(pid))
-		}
-		if err != nil {
-			return internal(doing, orContext(ctx, err))
-		}
-		c.children++
-		if c.children > maxChildren {
-			return gateway.Errorf(gateway.TooLarge, "a release of more than %d children", maxChildren)
-		}
-	}
-	err = rows.Err()
-	if err == nil {
-		err = k.flush()
-	}
-	if err == nil {
-		err = batch.Send()
-	}
-	if err != nil {
-		return internal(doing, orContext(ctx, err))
-	}
-	return nil
+	return err
 }
 
 // maxChildren leaves room to count slices in 32 bits.
 const maxChildren = 1 << 31
-
-func (c *counting) String() string { return fmt.Sprintf("the count of %s", c.Release) }

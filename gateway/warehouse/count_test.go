@@ -303,7 +303,7 @@ func TestCountsAgree(t *testing.T) {
 			calls := 0
 			b := warehouse.Build{
 				Definition: d, Release: "test-1", Snapshot: 100, Contracts: contracts, SubjectKey: subjectKey,
-				Coverage: worldCoverage(), RecordCap: 3, Progress: func(done, total int) { calls++ },
+				Coverage: worldCoverage(), RecordCap: 3, Progress: func(int, int) { calls++ },
 			}
 			want := truth(d, rows, worldCoverage(), contracts, 3)
 			nested := cells{}

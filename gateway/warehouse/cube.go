@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/pipelines/disclosure"
 )
@@ -81,34 +79,27 @@ func (c *counting) cells(ctx context.Context, add func(gateway.GroupingSet, []st
 
 func (c *counting) countPart(ctx context.Context, p *part) error {
 	doing := "counting " + string(c.Release) + ": counting cells"
+	for _, t := range p.sets {
+		t.cells = make([]counted, t.size)
+	}
 	rows, err := c.w.builder.Query(ctx, c.selectPart(p))
 	if err != nil {
 		return internal(doing, orContext(ctx, err))
 	}
 	defer func() { _ = rows.Close() }()
-	err = p.sum(rows)
-	if err == nil {
-		err = rows.Err()
-	}
-	if err != nil {
-		return internal(doing, orContext(ctx, err))
-	}
-	return nil
-}
-
-func (p *part) sum(rows driver.Rows) error {
-	for _, t := range p.sets {
-		t.begin()
-	}
 	for rows.Next() {
 		var b base
-		err := rows.Scan(&b.attr, &b.event, &b.records, &b.children, &b.key)
+		err = rows.Scan(&b.attr, &b.event, &b.records, &b.children, &b.key)
 		if err != nil {
-			return err
+			return internal(doing, err)
 		}
 		for _, t := range p.sets {
 			t.add(&b)
 		}
+	}
+	err = rows.Err()
+	if err != nil {
+		return internal(doing, orContext(ctx, err))
 	}
 	return nil
 }
@@ -241,8 +232,6 @@ func (c *counting) newTally(a gateway.AdmittedSet) *tally {
 	}
 	return t
 }
-
-func (t *tally) begin() { t.cells = make([]counted, t.size) }
 
 func (t *tally) add(b *base) {
 	at := 0

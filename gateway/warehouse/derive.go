@@ -285,17 +285,19 @@ func (c *counting) insertEvents() string {
 		c.table("events"), columns, c.union(c.eventColumns()), c.table("children"))
 }
 
-// A keyed gathers children into blocks for the children table.
+// A keyed numbers children and gathers them into blocks for the children table.
 type keyed struct {
-	batch driver.Batch
-	pids  [][16]byte
-	ids   [][]byte
-	child []uint32
-	rk    []uint64
+	batch    driver.Batch
+	children uint32 // so far
+	pids     [][16]byte
+	ids      [][]byte
+	numbers  []uint32
+	rk       []uint64
 }
 
-func (k *keyed) add(pid [16]byte, child uint32, rk uint64) error {
-	k.pids, k.child, k.rk = append(k.pids, pid), append(k.child, child), append(k.rk, rk)
+func (k *keyed) add(pid [16]byte, rk uint64) error {
+	k.pids, k.numbers, k.rk = append(k.pids, pid), append(k.numbers, k.children), append(k.rk, rk)
+	k.children++
 	if len(k.pids) < gateway.BlockRows {
 		return nil
 	}
@@ -307,16 +309,12 @@ func (k *keyed) flush() error {
 	for i := range k.pids {
 		k.ids = append(k.ids, k.pids[i][:])
 	}
-	err := k.batch.Column(0).Append(k.ids)
-	if err == nil {
-		err = k.batch.Column(1).Append(k.child)
+	for i, column := range []any{k.ids, k.numbers, k.rk} {
+		err := k.batch.Column(i).Append(column)
+		if err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = k.batch.Column(2).Append(k.rk)
-	}
-	if err == nil {
-		err = k.batch.Flush()
-	}
-	k.pids, k.child, k.rk = k.pids[:0], k.child[:0], k.rk[:0]
-	return err
+	k.pids, k.numbers, k.rk = k.pids[:0], k.numbers[:0], k.rk[:0]
+	return k.batch.Flush()
 }

@@ -47,13 +47,13 @@ func (c *counting) insertKids(from, to uint32) string {
 		}
 	}
 	outer[1] = strings.Join(attr, " + ")
-	tail := ""
+	var tail strings.Builder
 	for _, column := range slices.Sorted(maps.Keys(joins)) {
-		tail += joins[column]
+		tail.WriteString(joins[column])
 	}
 	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (SELECT %s FROM %s WHERE %s GROUP BY child) AS k%s",
 		c.table("kids"), strings.Join(into, ", "), strings.Join(outer, ", "),
-		strings.Join(inner, ", "), c.table("events"), where, tail)
+		strings.Join(inner, ", "), c.table("events"), where, tail.String())
 }
 
 // packed is the SQL of an event as one word.

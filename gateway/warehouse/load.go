@@ -186,7 +186,7 @@ func (l *Load) fillColumn(b *gateway.Block, i int) error {
 func sum[T uint8 | uint16 | uint64 | int32](values []T) uint64 {
 	var total uint64
 	for _, v := range values {
-		total += uint64(v) //nolint:gosec // G115: two's complement is meant
+		total += uint64(v)
 	}
 	return total
 }
@@ -276,7 +276,6 @@ func (l *Load) verify(ctx context.Context) (parts uint64, err error) {
 	for i := range scan {
 		scan[i] = &stored[i]
 	}
-	//nolint:unqueryvet // no star: the columns of the contract are listed
 	query := "SELECT " + strings.Join(selected, ", ") + " FROM " + l.table + " WHERE " + l.where()
 	err = l.conn.QueryRow(ctx, query).Scan(scan...)
 	if err != nil {

@@ -33,15 +33,15 @@ func contract(t *testing.T, id gateway.ContractID) *gateway.Contract {
 	}}
 }
 
-func list(t testing.TB, id gateway.CodeListID, n int) *gateway.CodeList {
-	t.Helper()
+func list(tb testing.TB, id gateway.CodeListID, n int) *gateway.CodeList {
+	tb.Helper()
 	l := gateway.CodeList{ID: id}
 	for i := range n {
 		l.Codes = append(l.Codes, gateway.Code{Code: fmt.Sprintf("%s%d", id, i+1)})
 	}
 	made, err := gateway.NewCodeList(l)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return made
 }

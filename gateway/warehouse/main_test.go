@@ -14,31 +14,31 @@ import (
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // open returns a warehouse of the test's own and the suffix of its databases.
-func open(t testing.TB) (*warehouse.Warehouse, string) {
-	t.Helper()
-	e, name := enginetest.Start(t), enginetest.Name(t)
-	w, err := warehouse.Open(t.Context(), warehouse.Options{
+func open(tb testing.TB) (*warehouse.Warehouse, string) {
+	tb.Helper()
+	e, name := enginetest.Start(tb), enginetest.Name(tb)
+	w, err := warehouse.Open(tb.Context(), warehouse.Options{
 		Addresses: []string{e.Addr()},
 		Name:      name,
 		Password:  func(user string) string { return e.Password(engine.User(user)) },
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.Close() })
+	tb.Cleanup(func() { _ = w.Close() })
 	return w, name
 }
 
 // as connects to the engine as a user, past the warehouse.
-func as(t testing.TB, user string) driver.Conn {
-	t.Helper()
-	e := enginetest.Start(t)
+func as(tb testing.TB, user string) driver.Conn {
+	tb.Helper()
+	e := enginetest.Start(tb)
 	conn, err := clickhouse.Open(&clickhouse.Options{
 		Addr: []string{e.Addr()}, Auth: clickhouse.Auth{Username: user, Password: e.Password(engine.User(user))},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = conn.Close() })
 	return conn
 }

@@ -33,24 +33,10 @@ func (w *Warehouse) Publish(ctx context.Context, m Marker) error {
 	if !validID(string(m.Contract)) || m.Batch == "" {
 		return broken("a marker without a contract or a batch")
 	}
-	batch, err := w.loader.PrepareBatch(ctx, "INSERT INTO "+w.commits()+" (contract, batch, seq, load_id, state)")
-	if err != nil {
-		return internal("writing a marker", orContext(ctx, err))
-	}
-	defer abort(batch)
-	err = batch.Append(string(m.Contract), string(m.Batch), m.Seq, uint64(m.Load), string(m.State))
-	if err == nil {
-		err = batch.Send()
-	}
-	return internal("writing a marker", err)
-}
-
-// abort drops the connection of a batch that was not sent. Close would end the
-// INSERT in good order (loading.md 2.5).
-func abort(batch driver.Batch) {
-	if !batch.IsSent() {
-		_ = batch.Abort()
-	}
+	return insert(ctx, w.loader, "writing a marker", "INSERT INTO "+w.commits()+" (contract, batch, seq, load_id, state)",
+		func(batch driver.Batch) error {
+			return batch.Append(string(m.Contract), string(m.Batch), m.Seq, uint64(m.Load), string(m.State))
+		})
 }
 
 // visible is the SQL of the load ids of a contract that count for a snapshot:

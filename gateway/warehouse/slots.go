@@ -80,7 +80,7 @@ func newSlot(d *gateway.Dimension) *slot {
 			code = parent[code]
 		}
 	}
-	s.mask = 1<<bits.Len(uint(len(s.up[0])-1)) - 1 //nolint:gosec // G115: the number of leaves
+	s.mask = 1<<bits.Len(uint(len(s.up[0])-1)) - 1
 	return s
 }
 

@@ -182,6 +182,27 @@ func (w *Warehouse) connect(user string, s *socket) (driver.Conn, error) {
 	return conn, nil
 }
 
+// insert runs one INSERT that fill gives its rows. There is one attempt, and on
+// an error its connection is dropped: Close would end the statement in good
+// order and commit what was sent (loading.md 2.5).
+func insert(ctx context.Context, conn driver.Conn, doing, statement string, fill func(driver.Batch) error) error {
+	batch, err := conn.PrepareBatch(ctx, statement) //nolint:clickhouselint // aborted below, never closed
+	if err != nil {
+		return internal(doing, orContext(ctx, err))
+	}
+	err = fill(batch)
+	if err == nil {
+		err = batch.Send()
+	}
+	if err != nil {
+		if !batch.IsSent() {
+			_ = batch.Abort()
+		}
+		return internal(doing, orContext(ctx, err))
+	}
+	return nil
+}
+
 // A socket is the one connection of a load, kept so that it can be dropped at
 // any moment, also while the driver writes to it: the driver's Flush knows no
 // context.
