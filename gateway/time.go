@@ -15,7 +15,8 @@ const NoDay Day = -1 << 31
 // DayOf returns the day on which t falls in t's own zone.
 func DayOf(t time.Time) Day {
 	year, month, day := t.Date()
-	return Day(time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / 86400)
+	d, _ := CivilDay(year, int(month), day)
+	return d
 }
 
 // ParseDay reads an ISO 8601 calendar date, YYYY-MM-DD, and nothing else. It
@@ -48,7 +49,7 @@ func CivilDay(year, month, day int) (Day, bool) {
 	yearOfEra := year % 400
 	dayOfYear := (153*(month-3)+2)/5 + day - 1
 	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
-	return Day(era*146097 + dayOfEra - 719468), true
+	return Day(era*146097 + dayOfEra - 719468), true //nolint:gosec // years 1 to 9999 fit
 }
 
 func daysIn(year, month int) int {
@@ -95,7 +96,7 @@ func (d Day) String() string {
 // Quarter returns the quarter in which the day falls.
 func (d Day) Quarter() Quarter {
 	year, month, _ := d.Date()
-	return Quarter(year*4 + (month-1)/3)
+	return Quarter(year*4 + (month-1)/3) //nolint:gosec // years 1 to 9999 fit
 }
 
 // Years returns the whole years from birth to d, by the calendar; negative when
@@ -117,7 +118,7 @@ type Quarter uint16
 func ParseQuarter(text string) (Quarter, error) {
 	if len(text) == 6 && text[4] == 'Q' && text[5] >= '1' && text[5] <= '4' {
 		if year, ok := digits([]byte(text[:4])); ok {
-			return Quarter(year*4 + int(text[5]-'1')), nil
+			return Quarter(year*4 + int(text[5]-'1')), nil //nolint:gosec // four digits fit
 		}
 	}
 	return 0, fmt.Errorf("a quarter is written like 2025Q3")

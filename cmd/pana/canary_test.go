@@ -146,8 +146,8 @@ func canaryRun(t *testing.T, binary string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := append(r.found, leaks("output", []byte(g.output.String()))...)
-	return append(found, leaksInFiles(t, temp)...)
+	r.found = append(r.found, leaks("output", []byte(g.output.String()))...)
+	return append(r.found, leaksInFiles(t, temp)...)
 }
 
 // leaksInFiles looks into every file below a directory: registry, ledger, parts of

@@ -34,7 +34,7 @@ every row, 1 when it would not.`,
 			if err != nil {
 				return err
 			}
-			err = c.print(checked, func(w io.Writer) error { return checked.write(w) })
+			err = c.print(checked, checked.write)
 			if err == nil && checked.Refused > 0 {
 				err = refusal{fmt.Errorf("%d of %d records have problems", checked.Refused, checked.Records)}
 			}

@@ -22,22 +22,26 @@ type demoQuestion struct {
 var demoQuestions = []demoQuestion{
 	{
 		"Children known to the police and not reached by social services within 30 days, by region",
-		"pathways", tableQuestion{Measure: gateway.CountChildren, GroupBy: []string{"region"}, Filter: map[string]string{"reached": "no"}},
+		"pathways",
+		tableQuestion{Measure: gateway.CountChildren, GroupBy: []string{"region"}, Filter: map[string]string{"reached": "no"}},
 	},
 	{
 		"The same for girls who were 10 to 14 at their first event",
-		"pathways", tableQuestion{
+		"pathways",
+		tableQuestion{
 			Measure: gateway.CountChildren, GroupBy: []string{"region"},
 			Filter: map[string]string{"reached": "no", "sex": "F", "age_first": "Y10T14"},
 		},
 	},
 	{
 		"Which sectors see children, by sex",
-		"pathways", tableQuestion{Measure: gateway.CountChildren, GroupBy: []string{"sector", "sex"}},
+		"pathways",
+		tableQuestion{Measure: gateway.CountChildren, GroupBy: []string{"sector", "sex"}},
 	},
 	{
 		"Records about children, by sector and quarter",
-		"volume", tableQuestion{Measure: gateway.CountRecords, GroupBy: []string{"sector", "quarter"}},
+		"volume",
+		tableQuestion{Measure: gateway.CountRecords, GroupBy: []string{"sector", "quarter"}},
 	},
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ func pathsOf(data string) paths {
 // lock takes a data directory for this process. A second owner is refused in one
 // line that names the first.
 func lock(data, command string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the directory
 	if err != nil {
 		return nil, usageError{errors.New("the data directory cannot be used: " + data + "; make it with: pana keys init")}
 	}
@@ -289,8 +290,8 @@ func (n *node) serve(ctx context.Context) error {
 
 func (n *node) close() error {
 	var errs []error
-	for i := len(n.closers) - 1; i >= 0; i-- {
-		errs = append(errs, n.closers[i]())
+	for _, closer := range slices.Backward(n.closers) {
+		errs = append(errs, closer())
 	}
 	n.closers = nil
 	return errors.Join(errs...)

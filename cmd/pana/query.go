@@ -158,17 +158,17 @@ func writeGrid(w io.Writer, t *gateway.Table, title func(dimension, code string)
 		at[[2]string{row, column}] = cell
 	}
 	tw := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	line := "  "
+	line := []string{"  "}
 	for _, column := range columns {
-		line += "\t" + title(t.Dimensions[1], column)
+		line = append(line, title(t.Dimensions[1], column))
 	}
-	_, _ = fmt.Fprintln(tw, line)
+	_, _ = fmt.Fprintln(tw, strings.Join(line, "\t"))
 	for _, row := range rows {
-		line := "  " + title(t.Dimensions[0], row)
+		line := []string{"  " + title(t.Dimensions[0], row)}
 		for _, column := range columns {
-			line += "\t" + cellText(at[[2]string{row, column}])
+			line = append(line, cellText(at[[2]string{row, column}]))
 		}
-		_, _ = fmt.Fprintln(tw, line)
+		_, _ = fmt.Fprintln(tw, strings.Join(line, "\t"))
 	}
 	return tw.Flush()
 }

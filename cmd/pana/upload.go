@@ -94,7 +94,7 @@ func (c *cli) upload(ctx context.Context, cl *client, u uploading) error {
 
 // upload sends a file. The file is read twice: once for its digest, which goes
 // ahead of it, and once to send it.
-func (cl *client) upload(ctx context.Context, u uploading, progress func(done, total int64)) ([]byte, error) {
+func (c *client) upload(ctx context.Context, u uploading, progress func(done, total int64)) ([]byte, error) {
 	file, err := os.Open(u.file)
 	if err != nil {
 		return nil, usageError{errors.New("the file cannot be read: " + u.file)}
@@ -118,15 +118,15 @@ func (cl *client) upload(ctx context.Context, u uploading, progress func(done, t
 	progress(0, size)
 	body := through{file, func(n int64) { done += n; progress(done, size) }}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		cl.base+"/v1/contracts/"+url.PathEscape(u.contract)+"/batches?"+query.Encode(), body)
+		c.base+"/v1/contracts/"+url.PathEscape(u.contract)+"/batches?"+query.Encode(), body)
 	if err != nil {
-		return nil, usageError{errors.New("the gateway's address is not one: " + cl.base)}
+		return nil, usageError{errors.New("the gateway's address is not one: " + c.base)}
 	}
 	request.ContentLength = size
 	request.Header.Set("Content-Type", "text/csv; charset=utf-8")
 	request.Header.Set("Idempotency-Key", u.key)
 	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest.Sum(nil))+":")
-	return cl.do(request)
+	return c.do(request)
 }
 
 // printReceipt prints what was accepted, or with --json the receipt itself.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -230,7 +231,8 @@ func (l *loading) decode(ctx context.Context, free <-chan *gateway.Block, full c
 		}
 		b.Reset()
 		err := l.reader.Next(ctx, b)
-		if err != nil && !errors.Is(err, io.EOF) {
+		atEnd := errors.Is(err, io.EOF)
+		if err != nil && !atEnd {
 			return err
 		}
 		if l.upload.MaxRows > 0 && l.records() > l.upload.MaxRows {
@@ -243,7 +245,7 @@ func (l *loading) decode(ctx context.Context, free <-chan *gateway.Block, full c
 				return ctx.Err()
 			}
 		}
-		if err != nil {
+		if atEnd {
 			return nil
 		}
 	}
@@ -330,7 +332,7 @@ func (l *loading) receipt() (gateway.Receipt, error) {
 	if err != nil {
 		return gateway.Receipt{}, fmt.Errorf("drawing a salt: %w", err)
 	}
-	content := sha256.Sum256(append(salt[:len(salt):len(salt)], l.upload.Digest[:]...))
+	content := sha256.Sum256(append(slices.Clip(salt), l.upload.Digest[:]...))
 	r := gateway.Receipt{
 		Records: l.records(), Stored: l.reader.Rows(), Refused: l.reader.Refused(),
 		Salt: salt, Content: content[:],
