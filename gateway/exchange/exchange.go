@@ -88,6 +88,9 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 	if err := o.Warehouse.Prepare(ctx, o.Contracts); err != nil {
 		return nil, fmt.Errorf("preparing the warehouse: %w", err)
 	}
+	if err := o.Warehouse.DropBuilds(ctx); err != nil {
+		return nil, fmt.Errorf("dropping what a killed build left: %w", err)
+	}
 	// This process is the registry's only owner, so whoever held a lease is gone:
 	// its agency need not wait for the lease to run out.
 	if _, err := o.Registry.ExpireBatches(ctx, o.Now().Add(24*time.Hour)); err != nil {
