@@ -109,8 +109,8 @@ func TestRevision(t *testing.T) {
 		"a border moved":   {"rows/aa.rego": "package rows\n\nx := 1\n", "rows/ab.rego": "package rows\n"},
 		"the border there": {"rows/aa.rego": "package rows\n", "rows/ab.rego": "package rows\n\nx := 1\n"},
 	}
-	for name, f := range files {
-		changes["a space after "+name] = map[string]string{name: string(f.Data) + " "}
+	for _, name := range []string{"data.json", "access/officer.rego", "ingest/codes_test.rego", "rows/police.rego"} {
+		changes["a space after "+name] = map[string]string{name: string(files[name].Data) + " "}
 	}
 	for what, change := range changes {
 		r := revision(change)

@@ -41,10 +41,14 @@ func TestDecideMatrix(t *testing.T) {
 	always := map[gateway.Role][]gateway.ActionName{
 		gateway.RoleAgency:     {gateway.ActUpload, gateway.ActReadBatch, gateway.ActWithdrawBatch, gateway.ActReadContract},
 		gateway.RoleResearcher: {gateway.ActReadContract, gateway.ActReadRelease, gateway.ActAsk},
-		gateway.RoleOfficer: {gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
-			gateway.ActReadAudit, gateway.ActCloseRelease},
-		gateway.RoleSteward: {gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
-			gateway.ActBuildRelease, gateway.ActCloseRelease},
+		gateway.RoleOfficer: {
+			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
+			gateway.ActReadAudit, gateway.ActCloseRelease,
+		},
+		gateway.RoleSteward: {
+			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
+			gateway.ActBuildRelease, gateway.ActCloseRelease,
+		},
 		gateway.RoleOperator: {gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess},
 		"":                   nil,
 		"root":               nil,

@@ -15,7 +15,7 @@ import (
 
 // shipped returns the policy files beside this test, and changes to them: a name
 // with its new text, "" to leave it out.
-func shipped(t testing.TB, changes map[string]string) fstest.MapFS {
+func shipped(t *testing.T, changes map[string]string) fstest.MapFS {
 	t.Helper()
 	files := fstest.MapFS{}
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -39,8 +39,31 @@ func shipped(t testing.TB, changes map[string]string) fstest.MapFS {
 	return files
 }
 
+// planning returns those of the shipped policies that a plan needs, with changes.
+func planning(t *testing.T, changes map[string]string) fstest.MapFS {
+	t.Helper()
+	files := shipped(t, changes)
+	for name := range files {
+		topic, _, _ := strings.Cut(name, "/")
+		if strings.HasSuffix(name, "_test.rego") || (topic != "rows" && topic != "ingest" && topic != "data.json") {
+			delete(files, name)
+		}
+	}
+	return files
+}
+
+// planner compiles them.
+func planner(t *testing.T, changes map[string]string) *policies.Set {
+	t.Helper()
+	s, err := policies.Compile(t.Context(), planning(t, changes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // compiled compiles the shipped policies with changes.
-func compiled(t testing.TB, changes map[string]string) *policies.Set {
+func compiled(t *testing.T, changes map[string]string) *policies.Set {
 	t.Helper()
 	s, err := policies.Compile(t.Context(), shipped(t, changes))
 	if err != nil {
@@ -50,7 +73,7 @@ func compiled(t testing.TB, changes map[string]string) *policies.Set {
 }
 
 // edited returns a shipped file with one piece of text replaced.
-func edited(t testing.TB, name, old, text string) map[string]string {
+func edited(t *testing.T, name, old, text string) map[string]string {
 	t.Helper()
 	source, err := os.ReadFile(name)
 	if err != nil {
@@ -67,7 +90,7 @@ func rows(rules string) map[string]string {
 	return map[string]string{"rows/school.rego": "package rows.school\n\n" + rules + "\n"}
 }
 
-func codes(t testing.TB, id string, names ...string) *gateway.CodeList {
+func codes(t *testing.T, id string, names ...string) *gateway.CodeList {
 	t.Helper()
 	l := gateway.CodeList{ID: gateway.CodeListID(id), Status: "project"}
 	for _, n := range names {
@@ -81,7 +104,7 @@ func codes(t testing.TB, id string, names ...string) *gateway.CodeList {
 }
 
 // school is a small contract with a field of every type.
-func school(t testing.TB) *gateway.Contract {
+func school(t *testing.T) *gateway.Contract {
 	t.Helper()
 	bands := codes(t, "age_band", "Y0T4", "Y5T9", "Y10T14", "Y15T17")
 	letters := codes(t, "letters", "A", "B", "AB", "BA", "C")
@@ -129,7 +152,7 @@ func merged(changes ...map[string]string) map[string]string {
 }
 
 // refusal demands an Invalid error that names all the parts.
-func refusal(t testing.TB, err error, parts ...string) {
+func refusal(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if !errors.Is(err, gateway.Invalid) {
 		t.Fatalf("not refused as invalid: %v", err)
@@ -143,9 +166,3 @@ func refusal(t testing.TB, err error, parts ...string) {
 
 // acceptAll is a row rule file that never refuses: every contract needs one.
 var acceptAll = rows("refuse contains \"NEVER\" if input.record.days > 30")
-
-// compileAny compiles the shipped policies with changes, which may be refused.
-func compileAny(t testing.TB, changes map[string]string) (*policies.Set, error) {
-	t.Helper()
-	return policies.Compile(t.Context(), shipped(t, changes))
-}

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -169,11 +170,4 @@ func checkReleaseFloors(r gateway.ReleaseRules, variance float64) error {
 	return nil
 }
 
-func oneOf[T comparable](x T, of ...T) bool {
-	for _, y := range of {
-		if x == y {
-			return true
-		}
-	}
-	return false
-}
+func oneOf[T comparable](x T, of ...T) bool { return slices.Contains(of, x) }

@@ -17,7 +17,7 @@ import (
 
 // planWith plans the school contract with another decision about one field, on
 // top of the shipped ones.
-func planWith(t testing.TB, name, decision string) (gateway.Plan, error) {
+func planWith(t *testing.T, name, decision string) (gateway.Plan, error) {
 	t.Helper()
 	own := string(shipped(t, nil)["ingest/plan.rego"].Data)
 	changes := map[string]string{
@@ -25,13 +25,12 @@ func planWith(t testing.TB, name, decision string) (gateway.Plan, error) {
 		"ingest/plan.rego": "package ingest\n\nimport data.ingest.shipped\n\n" +
 			"plan[name] := treatment if {\n\tsome name, treatment in shipped.plan\n\tname != \"" + name + "\"\n}\n\n" +
 			"plan[\"" + name + "\"] := " + decision + "\n",
-		"ingest/plan_test.rego": "",
 	}
-	return compiled(t, merged(acceptAll, changes)).Plan(t.Context(), school(t))
+	return planner(t, merged(acceptAll, changes)).Plan(t.Context(), school(t))
 }
 
 func TestPlanOfEveryType(t *testing.T) {
-	s := compiled(t, acceptAll)
+	s := planner(t, acceptAll)
 	plan, err := s.Plan(t.Context(), school(t))
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +66,12 @@ func TestPlanOfEveryType(t *testing.T) {
 // Changing one treatment in a .rego file changes that field of the plan, the
 // revision, and nothing else.
 func TestChangingATreatmentChangesThePlan(t *testing.T) {
-	before, err := compiled(t, acceptAll).Plan(t.Context(), school(t))
+	before, err := planner(t, acceptAll).Plan(t.Context(), school(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	change := edited(t, "ingest/codes.rego", "treatment.sensitive := {\n\t\"do\": \"keep\",", "treatment.sensitive := {\n\t\"do\": \"drop\",")
-	after, err := compiled(t, merged(acceptAll, change)).Plan(t.Context(), school(t))
+	after, err := planner(t, merged(acceptAll, change)).Plan(t.Context(), school(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +94,7 @@ func TestChangingATreatmentChangesThePlan(t *testing.T) {
 // A number in data.json is a treatment too.
 func TestChangingANumberChangesThePlan(t *testing.T) {
 	change := edited(t, "data.json", `"default": [0, 1, 4, 11]`, `"default": [0, 7], "school": {"days": [0, 15]}`)
-	plan, err := compiled(t, merged(acceptAll, change)).Plan(t.Context(), school(t))
+	plan, err := planner(t, merged(acceptAll, change)).Plan(t.Context(), school(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +130,7 @@ func TestPlanBelowAFloorIsRefused(t *testing.T) {
 
 // A contract cannot class its way past a floor.
 func TestFloorsDoNotRelyOnTheClass(t *testing.T) {
-	s := compiled(t, acceptAll)
+	s := planner(t, acceptAll)
 	for name, floor := range map[gateway.FieldName]string{
 		"record_id": "direct-identifier", "child_iin": "direct-identifier", "family_name": "", "happened": "exact-date",
 		"born": "birth-date", "years": "birth-date", "place": "area",
@@ -142,7 +141,7 @@ func TestFloorsDoNotRelyOnTheClass(t *testing.T) {
 		if name == "family_name" {
 			f.Column, floor = "family_name", "free-text"
 		}
-		_, err := compiled(t, acceptAll).Plan(t.Context(), c)
+		_, err := planner(t, acceptAll).Plan(t.Context(), c)
 		refusal(t, err, "floor "+floor+":")
 	}
 	c := school(t)
@@ -209,13 +208,15 @@ func TestPlanNeedsOneAnswer(t *testing.T) {
 		"a number":  {"plan := 1", "no answer"},
 		"a set":     {"plan contains 1", "no answer"},
 		"empty":     {"plan := {}", "says nothing about"},
-		"conflict": {"plan[f.name] := t if {\n\tsome f in input.contract.fields\n\tsome t in [{\"do\": \"drop\"}, {\"do\": \"keep\"}]\n}",
-			"eval_conflict_error"},
+		"conflict": {
+			"plan[f.name] := t if {\n\tsome f in input.contract.fields\n\tsome t in [{\"do\": \"drop\"}, {\"do\": \"keep\"}]\n}",
+			"eval_conflict_error",
+		},
 		"built-in error": {"plan[f.name] := to_number(f.name) if some f in input.contract.fields", "to_number"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := compiled(t, merged(acceptAll, map[string]string{
-				"ingest/plan.rego": "package ingest\n\n" + c.plan + "\n", "ingest/plan_test.rego": "",
+			s := planner(t, merged(acceptAll, map[string]string{
+				"ingest/plan.rego": "package ingest\n\n" + c.plan + "\n",
 			}))
 			_, err := s.Plan(t.Context(), school(t))
 			refusal(t, err, c.want)
@@ -224,9 +225,8 @@ func TestPlanNeedsOneAnswer(t *testing.T) {
 }
 
 func TestPlanHasADeadline(t *testing.T) {
-	s := compiled(t, merged(acceptAll, map[string]string{
-		"ingest/plan.rego":      "package ingest\n\nplan := count([1 | some a in numbers.range(1, 3000); some b in numbers.range(1, 3000); some c in numbers.range(1, 3000); a + b == c])\n",
-		"ingest/plan_test.rego": "",
+	s := planner(t, merged(acceptAll, map[string]string{
+		"ingest/plan.rego": "package ingest\n\nplan := count([1 | some a in numbers.range(1, 3000); some b in numbers.range(1, 3000); some c in numbers.range(1, 3000); a + b == c])\n",
 	}))
 	start := time.Now()
 	if _, err := s.Plan(t.Context(), school(t)); err == nil {
@@ -239,7 +239,7 @@ func TestPlanHasADeadline(t *testing.T) {
 
 // One evaluation serves all, and who asks first may hang up.
 func TestPlanIsMadeOnce(t *testing.T) {
-	s := compiled(t, acceptAll)
+	s := planner(t, acceptAll)
 	c := school(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -261,7 +261,7 @@ func TestPlanIsMadeOnce(t *testing.T) {
 
 // A version of a contract is one contract.
 func TestPlanRefusesAnotherContractOfTheSameVersion(t *testing.T) {
-	s := compiled(t, acceptAll)
+	s := planner(t, acceptAll)
 	if _, err := s.Plan(t.Context(), school(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -293,9 +293,9 @@ func FuzzPlan(f *testing.F) {
 		if !json.Valid([]byte(decision)) {
 			t.Skip()
 		}
-		s, err := policies.Compile(t.Context(), shipped(t, merged(acceptAll, map[string]string{
-			"ingest/plan.rego": ask, "ingest/plan_test.rego": "",
-			"data.json": `{"parameters": {"fuzz": ` + decision + `}}`,
+		s, err := policies.Compile(t.Context(), planning(t, merged(acceptAll, map[string]string{
+			"ingest/plan.rego": ask,
+			"data.json":        `{"parameters": {"fuzz": ` + decision + `}}`,
 		})))
 		if err != nil {
 			t.Skip()
@@ -313,9 +313,9 @@ func FuzzPlan(f *testing.F) {
 				continue
 			}
 			do := plan.Fields[0].Do
-			clear := do == gateway.Keep
-			if (field.Role == gateway.RoleDirect && clear) || (field.Type == gateway.TypeText && do != gateway.Drop) ||
-				(clear && field.Type != gateway.TypeCode && field.Type != gateway.TypeInteger) {
+			kept := do == gateway.Keep
+			if (field.Role == gateway.RoleDirect && kept) || (field.Type == gateway.TypeText && do != gateway.Drop) ||
+				(kept && field.Type != gateway.TypeCode && field.Type != gateway.TypeInteger) {
 				t.Errorf("%s: %s by %s", field.Name, do, decision)
 			}
 		}

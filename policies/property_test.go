@@ -127,7 +127,7 @@ func oracle(t *testing.T, source string) func(map[string]any, map[string]string)
 	}
 }
 
-func shippedText(t testing.TB, changes map[string]string) map[string]string {
+func shippedText(t *testing.T, changes map[string]string) map[string]string {
 	t.Helper()
 	text := map[string]string{}
 	for name, f := range shipped(t, changes) {
@@ -181,6 +181,7 @@ func holds(e gateway.Expr, record map[string]any, batch map[string]string) bool 
 		return slices.ContainsFunc(e.Args, one)
 	case gateway.Not:
 		return !one(e.Args[0])
+	default:
 	}
 	left := value(e.Left, record, batch)
 	if left == nil {
@@ -239,6 +240,7 @@ func compares(op gateway.Op, left, right any) bool {
 			return strings.HasSuffix(l, r)
 		case gateway.Contains:
 			return strings.Contains(l, r)
+		default:
 		}
 		order = strings.Compare(l, r)
 	}
@@ -255,6 +257,7 @@ func compares(op gateway.Op, left, right any) bool {
 		return order > 0
 	case gateway.AtLeast:
 		return order >= 0
+	default:
 	}
 	panic(fmt.Sprintf("operation %d of %T", op, left))
 }

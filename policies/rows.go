@@ -56,12 +56,12 @@ func (s *Set) rowRules(ctx context.Context, c *gateway.Contract) ([]gateway.RowR
 		}
 		when[rule.code] = append(when[rule.code], residue...)
 	}
-	return byCode(rules, when), nil
+	return byCode(when), nil
 }
 
 // byCode joins the rules of one code and sorts the codes. A code that was proven
 // constant and false has no rule.
-func byCode(rules []rowRule, when map[gateway.ProblemCode][]gateway.Expr) []gateway.RowRule {
+func byCode(when map[gateway.ProblemCode][]gateway.Expr) []gateway.RowRule {
 	var joined []gateway.RowRule
 	for _, code := range slices.Sorted(maps.Keys(when)) {
 		if expr := join(gateway.Or, when[code]); len(when[code]) > 0 {

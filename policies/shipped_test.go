@@ -13,7 +13,7 @@ import (
 	"github.com/pana-exchange/pana/policies"
 )
 
-func embedded(t testing.TB) *policies.Set {
+func embedded(t *testing.T) *policies.Set {
 	t.Helper()
 	s, err := policies.Embedded(t.Context())
 	if err != nil {
@@ -22,7 +22,7 @@ func embedded(t testing.TB) *policies.Set {
 	return s
 }
 
-func contracts(t testing.TB) []*gateway.Contract {
+func contracts(t *testing.T) []*gateway.Contract {
 	t.Helper()
 	all, err := configs.Contracts()
 	if err != nil {
@@ -194,4 +194,54 @@ func literal(text string) gateway.Operand {
 
 func equal(name, text string) gateway.Expr {
 	return gateway.Expr{Op: gateway.Equal, Left: field(name), Right: []gateway.Operand{literal(text)}}
+}
+
+// The officer's page lists every floor in the words of the code.
+func TestReadmeListsTheFloors(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range policies.Floors() {
+		if !strings.Contains(string(text), "| `"+f.Name+"` | ") {
+			t.Errorf("README.md does not list the floor %s", f.Name)
+		}
+	}
+}
+
+func BenchmarkPlan(b *testing.B) {
+	all, err := configs.Contracts()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := policies.Embedded(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Plan(b.Context(), all[0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	s, err := policies.Embedded(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("remembered", func(b *testing.B) {
+		for b.Loop() {
+			if grant, err := s.Decide(b.Context(), researcher, gateway.ActAsk, "reach", approved()); err != nil || !grant.Allow {
+				b.Fatal(grant, err)
+			}
+		}
+	})
+	b.Run("evaluated", func(b *testing.B) {
+		for b.Loop() {
+			if grant, err := s.Decide(b.Context(), researcher, gateway.ActAsk, "made up", approved()); err != nil || grant.Allow {
+				b.Fatal(grant, err)
+			}
+		}
+	})
 }
