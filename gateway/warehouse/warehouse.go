@@ -122,6 +122,11 @@ func (w *Warehouse) Close() error {
 	return failed
 }
 
+// Ping reports whether ClickHouse answers, for readiness.
+func (w *Warehouse) Ping(ctx context.Context) error {
+	return internal("asking whether ClickHouse answers", w.reader.Ping(ctx))
+}
+
 // safeSettings are sent with every statement of the users that write;
 // confirmSettings asks the server whether it obeys. Names and defaults are those
 // of ClickHouse 26.
