@@ -206,15 +206,12 @@ func (g *gate) visible(t *testing.T, contract gateway.ContractID) int {
 	return len(loads)
 }
 
-// batch is the newest batch of an agency.
-func (g *gate) batch(t *testing.T, who string) gateway.Batch {
+// batch is the batch of the last intent, which was that of the police.
+func (g *gate) batch(t *testing.T) gateway.Batch {
 	t.Helper()
-	all, err := g.Batches(t.Context(), g.who[who])
+	b, err := g.Batch(t.Context(), g.who["police"], g.newest(t))
 	ok(t, err)
-	if len(all) == 0 {
-		t.Fatal("the agency has no batch")
-	}
-	return all[0]
+	return b
 }
 
 func ok(t *testing.T, err error) {

@@ -81,7 +81,7 @@ func TestCountsAreTrue(t *testing.T) {
 			}
 			counted := c.checkCounts(t)
 			published := c.protect(t)
-			all.add(c.checkPublished(t, counted, published, func(map[string]string) bool { return false }))
+			all = append(all, c.checkPublished(t, counted, published, func(map[string]string) bool { return false })...)
 		})
 	}
 	all.check(t)
@@ -281,8 +281,6 @@ func bounds(n disclosure.Count, m gateway.Measure) (low, high float64) {
 // errorsOf are differences of published and true counts.
 type errorsOf []float64
 
-func (e *errorsOf) add(more errorsOf) { *e = append(*e, more...) }
-
 // check demands a mean of 0 and a variance of V. Both layers are drawn per label,
 // so errors are independent. The mean of N has standard deviation sqrt(V/N), the
 // variance at most sqrt(2/N) V (the tables have thinner tails than a normal law):
@@ -301,4 +299,3 @@ func (e errorsOf) check(t *testing.T) {
 		t.Fatalf("the errors of %d cells have mean %.3f and variance %.2f, not 0 and %v", len(e), mean, v, variance)
 	}
 }
-

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/pipelines"
@@ -55,6 +56,7 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 		return Uploaded{}, err
 	}
 	defer leave()
+	u.Body = sender{u.Body}
 	attempt, err := x.Registry.BeginBatch(ctx, registry.Intent{
 		Agency: caller.Agency, Actor: caller.Key, Contract: c.ID, Version: c.Version, Key: u.Key,
 		Content: x.Keys.Digest(u.Digest), Manifest: u.Manifest, Policy: plan.Revision,
@@ -118,7 +120,7 @@ func sameContent(u Upload) error {
 	h := sha256.New()
 	_, err := io.Copy(h, u.Body)
 	if err != nil {
-		return bodyError(err)
+		return err
 	}
 	return checkDigest(h, u.Digest)
 }
@@ -130,13 +132,16 @@ func checkDigest(h hash.Hash, want [sha256.Size]byte) error {
 	return nil
 }
 
-// bodyError classifies a failure to read the body: the sender's connection, or a
-// limit. Its text may come from the network only.
-func bodyError(err error) error {
-	if e, ok := errors.AsType[*gateway.Error](err); ok {
-		return e
+// A sender is a body whose failures are the sender's: a connection that broke, or
+// a limit. Their text may come from the network only.
+type sender struct{ io.Reader }
+
+func (s sender) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if _, classified := errors.AsType[*gateway.Error](err); err == nil || classified || errors.Is(err, io.EOF) {
+		return n, err
 	}
-	return &gateway.Error{Kind: gateway.Invalid, Detail: "the body ended early; send the batch again with the same Idempotency-Key", Err: err}
+	return n, &gateway.Error{Kind: gateway.Invalid, Detail: "the body ended early; send the batch again with the same Idempotency-Key", Err: err}
 }
 
 // loading is one attempt to load one batch.
@@ -278,7 +283,7 @@ func (l *loading) judge() error {
 	// What follows the last record (there should be nothing) is read too.
 	_, err := io.Copy(l.hash, l.upload.Body)
 	if err != nil {
-		return bodyError(err)
+		return err
 	}
 	err = checkDigest(l.hash, l.upload.Digest)
 	if err != nil {
@@ -352,9 +357,26 @@ func (l *loading) abort(ctx context.Context, why error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.x.Limits.Lease)
 	defer cancel()
 	err := l.x.Registry.AbortBatch(ctx, l.attempt.Batch, l.attempt.Load, outcome(why), l.counts())
+	if errors.Is(err, gateway.Conflict) {
+		err = l.fenced(ctx)
+	}
 	if err != nil {
 		l.x.Log.LogAttrs(ctx, levelWarn, "abort not recorded", attrBatch(l.attempt.Batch), attrError(err))
 	}
+}
+
+// fenced logs the end of an attempt that another one overtook: the batch is the
+// other's now, so the registry has nothing to change.
+func (l *loading) fenced(ctx context.Context) error {
+	batch, err := l.x.Registry.Batch(ctx, l.caller.Agency, l.attempt.Batch)
+	if err != nil || batch.Load == l.attempt.Load {
+		return err
+	}
+	_, err = l.x.Registry.Append(ctx, ledger.Entry{
+		Event: ledger.BatchAbort, Actor: l.caller.Key, Object: string(l.attempt.Batch), Policy: l.plan.Revision, Outcome: ledger.Fenced,
+		Detail: map[string]any{"attempt": l.attempt.Number, "detail": l.counts()},
+	})
+	return err
 }
 
 // counts is what the ledger commits to of an attempt that was refused: how often
