@@ -89,6 +89,31 @@ func TestDecodeSeesEveryByte(t *testing.T) {
 	}
 }
 
+// A value has one spelling: a varint with an empty last byte is refused.
+func TestDecodeRefusesOtherSpellings(t *testing.T) {
+	p := tiny(t)
+	b := encoded(t, p)
+	longer := 0
+	for i := bytes.Index(b, []byte("]}}")); i < len(b); i++ { // from the end of the header
+		if b[i] < 5 || b[i] >= 0x80 {
+			continue
+		}
+		other := append(append(bytes.Clone(b[:i]), b[i]|0x80, 0), b[i+1:]...)
+		longer++
+		if _, err := Decode(bytes.NewReader(other)); err == nil {
+			t.Errorf("byte %d has a longer spelling", i)
+		}
+	}
+	s := p.l.byKey["b@b"] // its first code is omitted
+	p.cells[s.index].status[0] = statusSuppressed
+	if _, err := Decode(bytes.NewReader(encoded(t, p))); err == nil {
+		t.Error("an omitted code has a status that a table would show")
+	}
+	if longer < 10 {
+		t.Errorf("only %d values were spelt otherwise", longer)
+	}
+}
+
 type failing struct{}
 
 func (failing) Read([]byte) (int, error)  { return 0, io.ErrUnexpectedEOF }

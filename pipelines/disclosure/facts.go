@@ -60,10 +60,20 @@ func (l *lattice) contradicts(s *set, at []int, f gateway.Fact) bool {
 }
 
 // canonical returns the cell that denotes the same children with every implied
-// condition dropped: s and at themselves for most cells.
+// condition dropped, and with every node that is the only child of its parent gone
+// up to it: s and at themselves for most cells. Two labels of the same children
+// would be two independent looks at one number.
 func (l *lattice) canonical(s *set, at []int) (*set, []int) {
 	for again := true; again; {
 		again = false
+		for i := 0; i < len(s.dims); i++ {
+			if l.dims[s.dims[i]].only(s.Set[i].Level, at[i]) {
+				c := l.above(s, at, i)
+				s = s.parents[i]
+				at = s.nodes(c, nil)
+				again = true
+			}
+		}
 		for _, m := range l.def.Implied {
 			_, holds := l.names(s, at, m.If)
 			if i := l.implied(s, at, m.Then); holds && i >= 0 {

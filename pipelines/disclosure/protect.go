@@ -179,12 +179,10 @@ func (p *protector) follow(s *set, c int, t *set, tat []int) state {
 // not in it are fewer than a secret threshold, along any dimension. It stops "all
 // of them are", and filters that drop one child. The minority may be of a code
 // that is never published, and of a multi dimension too: its children are simply
-// those of the parent who are not in the cell.
+// those of the parent who are not in the cell. The only child of its parent never
+// comes here: it is a synonym.
 func (p *protector) nearParent(s *set, cell *tally, at []int) (bool, error) {
-	for i, dim := range s.dims {
-		if p.l.dims[dim].only(s.Set[i].Level, at[i]) {
-			continue
-		}
+	for i := range s.dims {
 		parent := &p.cells[s.parents[i].index][p.l.above(s, at, i)]
 		if parent.children < cell.children {
 			return false, gateway.Errorf(gateway.Internal, "grouping set %q: a cell has more children than its parent in %q", s.key, s.parents[i].key)
@@ -210,13 +208,13 @@ func (p *protector) nearParent(s *set, cell *tally, at []int) (bool, error) {
 // An omitted code counts as hidden (a second unknown beside a cell hidden by a
 // rule) but calls for no companion itself: it is meant to be got by subtraction,
 // with the noise of all terms, and else every group of its dimension would lose a
-// code.
+// code. "Yes" without "no" has no sibling to hide.
 func (p *protector) remainders(s *set) bool {
 	changed := false
 	var at []int
 	for i, dim := range s.dims {
 		n, level := &p.l.dims[dim], s.Set[i].Level
-		if n.Kind != gateway.Partition && s.Grain != gateway.Events || n.oneSided && level == 0 {
+		if n.Kind != gateway.Partition && s.Grain != gateway.Events {
 			continue
 		}
 		for c := range s.cells {

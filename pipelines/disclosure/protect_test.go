@@ -92,6 +92,38 @@ func TestPublishedIsNearTheTruth(t *testing.T) {
 	}
 }
 
+// Every value is the text of disclosure.md 2.2 and 2.3, computed here from the PRF
+// and the p-tables: children as n + v1 + v2, records as the flattened sum with the
+// same v1 scaled, each under the release's draw of its own measure.
+func TestValuesAreTheText(t *testing.T) {
+	_, counts := small()
+	p := protected(t, 1, 1)
+	tables, err := NewPTables(50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	draw := prf(testKey(1))
+	each(p.l, func(s *set, _ int, _ []int, label string) {
+		for _, m := range s.Measures {
+			st, v, _ := p.Cell(label, m)
+			if st != gateway.StatusValue {
+				continue
+			}
+			c := counts[s.key][label]
+			v1 := tables.l1.draw(int64(c.Children), draw("sdc/v2/L1", []byte("demo"), []byte(label)))
+			n1 := int64(c.Children) + v1
+			if m == gateway.CountRecords {
+				u := draw("sdc/v2/O", []byte("demo"), []byte(label))
+				n1 = flattenedCount(c, 1+int(u%2), 3+int(u/2%2), v1)
+			}
+			u2 := draw("sdc/v2/L2", []byte("1"), []byte("release=1|measure="+string(m)+"|"+label))
+			if want := max(10, n1+tables.l2.draw(n1, u2)); v != want {
+				t.Fatalf("%s of %s: %d, want %d", m, label, v, want)
+			}
+		}
+	})
+}
+
 // Records are shown exactly where children are, and lie near their flattened sum.
 func TestRecordsFollowChildren(t *testing.T) {
 	_, counts := small()
@@ -380,6 +412,24 @@ func TestOneSidedDimension(t *testing.T) {
 	}
 }
 
+// The only child of a node denotes the same children: one value, and no rule hides
+// it for being all of its parent.
+func TestOnlyChildIsItsParent(t *testing.T) {
+	d := definition([]gateway.Dimension{tree("a", 1, 2, 2), partition("b", 2)}, cube("one", gateway.Children, 2, "a", "b"))
+	p, err := Protect(fill(t, d, randomTruthOf(d, 2000).counts()), release(d, 1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for only, parent := range map[string]string{"a=ONLY": "a=aAA", "a=ONLY|b=bAA": "a=aAA|b=bAA"} {
+		only = strings.Replace(only, "ONLY", d.Dimensions[0].Nodes[1].Code, 1)
+		s1, v1, ok1 := p.Cell(only, gateway.CountChildren)
+		s2, v2, ok2 := p.Cell(parent, gateway.CountChildren)
+		if !ok1 || !ok2 || s1 != s2 || v1 != v2 || s1 != gateway.StatusValue {
+			t.Errorf("%s is %s %d, %s is %s %d", only, s1, v1, parent, s2, v2)
+		}
+	}
+}
+
 // Rule 4's draw is keyed on the minority: the same 12 children decide alike under
 // every label, and over keys they hide as often as the law says: .35 for r = 12.
 // With 400 keys the share is within .10 but for a chance of 3e-5.
@@ -566,6 +616,24 @@ func TestNotReported(t *testing.T) {
 		if !ok || (st == gateway.StatusNotReported) != want {
 			t.Errorf("%s is %s, not reported: %v", label, st, want)
 		}
+	}
+}
+
+// A cell that is not reported is unknown like a hidden one: where it is the only
+// unknown of its group, subtraction would give it, so rule 6 hides a companion.
+func TestNotReportedIsUnknown(t *testing.T) {
+	d := definition([]gateway.Dimension{flat("a", gateway.Partition, gateway.FirstSector, demoSectors[:4]...)}, cube("one", gateway.Children, 1, "a"))
+	rel := release(d, 1, 1)
+	rel.Coverage.Full["social"] = nil
+	cover := rel.Coverage.Full
+	for sector := range cover {
+		if sector != "social" {
+			cover[sector] = map[string][]gateway.Quarter{"61": {d.From}}
+		}
+	}
+	want := []state{shown, hiddenRest, shown, notReported}
+	if got := statesOf(inside(t, flats(t, d, 400, 100, 300, 200), rel), "a@a"); !slices.Equal(got, want) {
+		t.Errorf("states %v, want %v", got, want)
 	}
 }
 

@@ -27,6 +27,21 @@ func tallyOf(rs []int64) *tally {
 	return c
 }
 
+// flattenedCount is flattened for a count: children beyond the top only matter by
+// their sum, so one of them can hold it.
+func flattenedCount(c *Count, o, t int, v1 int64) int64 {
+	rs := make([]int64, c.Children)
+	left := int64(c.Records)
+	for i, r := range c.Top {
+		rs[i] = int64(r)
+		left -= int64(r)
+	}
+	if len(rs) > MaxTop {
+		rs[MaxTop] = left
+	}
+	return flattened(rs, o, t, v1)
+}
+
 // flattened is the text of disclosure.md 2.3 in rational numbers, child by child.
 func flattened(rs []int64, o, t int, v1 int64) int64 {
 	top := new(big.Rat)
