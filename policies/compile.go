@@ -111,9 +111,13 @@ func (s *Set) compile(ctx context.Context, modules map[string]*ast.Module, schem
 	return compiler, nil
 }
 
-// refused turns errors of the parser and compiler, which quote policies and never
-// data, into one refusal that names files and lines.
+// refused turns errors of the parser, the compiler and the evaluation, which quote
+// policies and never data, into one refusal that names files and lines. What ran
+// out of time is not the policy's fault for certain, and may be tried again.
 func refused(err error) error {
+	if outOfTime(err) {
+		return &gateway.Error{Kind: gateway.Overloaded, Detail: "the policies did not answer in time; try again", Err: err}
+	}
 	list, ok := errors.AsType[ast.Errors](err)
 	if !ok {
 		return &gateway.Error{Kind: gateway.Invalid, Detail: "policy refused: " + err.Error(), Err: err}

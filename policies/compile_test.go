@@ -104,10 +104,10 @@ func TestRevision(t *testing.T) {
 	seen := map[gateway.Revision]string{base: "the shipped set"}
 	files := shipped(t, nil)
 	changes := map[string]map[string]string{
-		"a file left out":  {"rows/police_test.rego": ""},
-		"a file renamed":   {"rows/police_test.rego": "", "rows/militia_test.rego": string(files["rows/police_test.rego"].Data)},
-		"a border moved":   {"rows/aa.rego": "package rows\n\nx := 1\n", "rows/ab.rego": "package rows\n"},
-		"the border there": {"rows/aa.rego": "package rows\n", "rows/ab.rego": "package rows\n\nx := 1\n"},
+		"a file left out": {"rows/police_test.rego": ""},
+		"a file renamed":  {"rows/police_test.rego": "", "rows/militia_test.rego": string(files["rows/police_test.rego"].Data)},
+		"two files":       {"rows/aa.rego": "package rows.aa\n\nx := 1 #", "rows/ab.rego": "package rows\n"},
+		"the two in one":  {"rows/aa.rego": "package rows.aa\n\nx := 1 #rows/ab.regopackage rows\n"},
 	}
 	for _, name := range []string{"data.json", "access/officer.rego", "ingest/codes_test.rego", "rows/police.rego"} {
 		changes["a space after "+name] = map[string]string{name: string(files[name].Data) + " "}

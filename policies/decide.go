@@ -3,6 +3,7 @@ package policies
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -71,20 +72,29 @@ func (s *Set) makeDecision(ctx context.Context, input map[string]any) (gateway.G
 	const why = "The policy did not decide, which denies."
 	answer, err := evaluate(ctx, &s.decision, input)
 	if err != nil {
-		return s.deny(why), refused(err)
+		return s.deny(why), undecided(err)
 	}
 	var d struct {
 		Allow         *bool
 		Rule, Because string
 	}
 	if err := strict("access.decision", answer, &d, "allow", "rule", "because"); err != nil {
-		return s.deny(why), err
+		return s.deny(why), undecided(err)
 	}
 	because := strings.Join(strings.Fields(d.Because), " ")
 	if d.Allow == nil || d.Rule == "" || because == "" || len(d.Rule)+len(because) > maxText {
-		return s.deny(why), invalid("policy: access.decision does not say whether, by which rule and why")
+		return s.deny(why), undecided(errors.New("policy: access.decision does not say whether, by which rule and why"))
 	}
 	return gateway.Grant{Allow: *d.Allow, Because: because, Rule: d.Rule, Revision: s.revision}, nil
+}
+
+// undecided is the system's fault, whatever the policy did wrong: who asked is told
+// no more than that.
+func undecided(err error) error {
+	if outOfTime(err) {
+		return refused(err)
+	}
+	return &gateway.Error{Kind: gateway.Internal, Err: errors.New(err.Error())}
 }
 
 func (s *Set) deny(why string) gateway.Grant {

@@ -1,6 +1,7 @@
 package policies_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -99,8 +100,9 @@ func TestDecideDeniesWhatThePolicyDoesNotDecide(t *testing.T) {
 			s := compiled(t, map[string]string{"access/decision.rego": "package access\n\n" + body + "\n", "access/decision_test.rego": ""})
 			start := time.Now()
 			grant, err := s.Decide(t.Context(), researcher, gateway.ActAsk, "reach", approved())
-			if err == nil {
-				t.Error("no error says why the policy did not decide")
+			fault, ok := errors.AsType[*gateway.Error](err)
+			if !ok || (fault.Kind != gateway.Internal && fault.Kind != gateway.Overloaded) || errors.Is(err, gateway.Invalid) {
+				t.Errorf("the policy's fault is told as %v", err)
 			}
 			want := gateway.Grant{Rule: "access", Because: "The policy did not decide, which denies.", Revision: s.Revision()}
 			if diff := cmp.Diff(want, grant); diff != "" {

@@ -9,20 +9,20 @@ import (
 
 // A File is one file of a policy set, as an officer reads it.
 type File struct {
-	Name        string // "rows/police.rego"
-	Source      string
-	Test        bool
-	Package     string // "rows.police"; "" for data.json
-	Title       string // from the package's METADATA
-	Description string
-	Rules       []Rule // the public rules, in the order of the file
+	Name        string `json:"name"` // "rows/police.rego"
+	Source      string `json:"source"`
+	Test        bool   `json:"test,omitempty"`
+	Package     string `json:"package,omitempty"` // "rows.police"; "" for data.json
+	Title       string `json:"title,omitempty"`   // from the package's METADATA
+	Description string `json:"description,omitempty"`
+	Rules       []Rule `json:"rules,omitempty"` // the public rules, in the order of the file
 }
 
 // A Rule is a public rule of a policy and its prose.
 type Rule struct {
-	Name        string // treatment.name, or refuse contains "CODE"
-	Line        int
-	Description string
+	Name        string `json:"name"` // treatment.name, or refuse contains "CODE"
+	Line        int    `json:"line"`
+	Description string `json:"description,omitempty"`
 }
 
 // Files returns the set's files, sorted by name. Every one of them counts in the

@@ -12,8 +12,8 @@ import (
 // clause it comes from, and is changed only as code is: reviewed, released, and
 // after the data protection officer was asked.
 type Floor struct {
-	Name string // as errors name it: "floor direct-identifier: …"
-	Text string // what it forbids
+	Name string `json:"name"` // as errors name it: "floor direct-identifier: …"
+	Text string `json:"text"` // what it demands
 }
 
 // A fieldFloor is a floor under what is done to one field.

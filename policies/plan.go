@@ -29,7 +29,8 @@ type planEntry struct {
 // field, and which rows are refused. It is evaluated once for each version of a
 // contract; the caller must not modify what it gets. A policy at fault is Invalid,
 // with a Detail that names the field or line and, where a floor is crossed, the
-// floor. A version that comes back with other content is Conflict.
+// floor; one that ran out of time is Overloaded. A version that comes back with
+// other content is Conflict.
 func (s *Set) Plan(ctx context.Context, c *gateway.Contract) (gateway.Plan, error) {
 	key := planKey{c.ID, c.Version}
 	if found, ok := s.plans.Load(key); ok {

@@ -70,7 +70,7 @@ func TestChangingATreatmentChangesThePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change := edited(t, "ingest/codes.rego", "treatment.sensitive := {\n\t\"do\": \"keep\",", "treatment.sensitive := {\n\t\"do\": \"drop\",")
+	change := edited(t, "ingest/codes.rego", "treatment[\"sensitive\"] := {\n\t\"do\": \"keep\",", "treatment[\"sensitive\"] := {\n\t\"do\": \"drop\",")
 	after, err := planner(t, merged(acceptAll, change)).Plan(t.Context(), school(t))
 	if err != nil {
 		t.Fatal(err)

@@ -19,10 +19,10 @@ const testDeadline = 5 * time.Second
 
 // A TestReport is what the tests of a policy set say about it.
 type TestReport struct {
-	Files    []FileReport // sorted by name
-	Passed   int          // tests
-	Failed   int
-	Coverage float64 // percent of the lines of all policies that tests reach
+	Files    []FileReport `json:"files"`  // sorted by name
+	Passed   int          `json:"passed"` // tests
+	Failed   int          `json:"failed"`
+	Coverage float64      `json:"coverage"` // percent of the lines of all policies that tests reach
 }
 
 // OK reports whether there are tests and all of them pass.
@@ -30,13 +30,13 @@ func (r TestReport) OK() bool { return r.Passed > 0 && r.Failed == 0 }
 
 // A FileReport is about one Rego file: its tests, or how well tests cover it.
 type FileReport struct {
-	Name      string
-	Test      bool
-	Passed    int
-	Failed    int
-	Failures  []string // names of tests that failed, with their lines
-	Coverage  float64  // percent of lines; of a policy
-	Uncovered []int    // lines that no test reaches; of a policy
+	Name      string   `json:"name"`
+	Test      bool     `json:"test,omitempty"`
+	Passed    int      `json:"passed"`
+	Failed    int      `json:"failed"`
+	Failures  []string `json:"failures,omitempty"`  // names of tests that failed, with their lines
+	Coverage  float64  `json:"coverage"`            // percent of lines; of a policy
+	Uncovered []int    `json:"uncovered,omitempty"` // lines that no test reaches; of a policy
 }
 
 // Test runs the set's own tests in process, as "opa test" does, and measures

@@ -9,7 +9,7 @@ package ingest.codes
 # METADATA
 # description: |
 #   Places are cut to the region: a settlement and a birth year point to a child.
-treatment.area := {
+treatment["area"] := {
 	"do": "generalise",
 	"keep": data.parameters.ingest.area_characters,
 	"because": rego.metadata.rule().description,
@@ -18,7 +18,7 @@ treatment.area := {
 # METADATA
 # description: |
 #   Diagnoses are cut to their category: rare illnesses are as good as a name.
-treatment.diagnosis := {
+treatment["diagnosis"] := {
 	"do": "generalise",
 	"keep": data.parameters.ingest.diagnosis_characters,
 	"because": rego.metadata.rule().description,
@@ -27,7 +27,7 @@ treatment.diagnosis := {
 # METADATA
 # description: |
 #   The child's sex is stored as its code: nearly every indicator is split by it.
-treatment.sex := {
+treatment["sex"] := {
 	"do": "keep",
 	"because": rego.metadata.rule().description,
 }
@@ -36,7 +36,7 @@ treatment.sex := {
 # description: |
 #   Demographic codes are stored as they are: their lists are short, and tables
 #   show them only after disclosure control.
-treatment.demographic := {
+treatment["demographic"] := {
 	"do": "keep",
 	"because": rego.metadata.rule().description,
 }
@@ -45,7 +45,7 @@ treatment.demographic := {
 # description: |
 #   Sensitive codes, such as the kind of harm, are what the indicators count. They
 #   are stored as codes and leave only as protected counts.
-treatment.sensitive := {
+treatment["sensitive"] := {
 	"do": "keep",
 	"because": rego.metadata.rule().description,
 }
@@ -53,7 +53,7 @@ treatment.sensitive := {
 # METADATA
 # description: |
 #   Administrative codes say how the record came about, not who the child is.
-treatment.admin := {
+treatment["admin"] := {
 	"do": "keep",
 	"because": rego.metadata.rule().description,
 }
@@ -61,7 +61,7 @@ treatment.admin := {
 # METADATA
 # description: |
 #   Measures of the service, such as its status, are stored as they are.
-treatment.measure := {
+treatment["measure"] := {
 	"do": "keep",
 	"because": rego.metadata.rule().description,
 }

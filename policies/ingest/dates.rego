@@ -10,7 +10,7 @@ package ingest.dates
 # description: |
 #   The birth date becomes the age band at the day of the event; the date itself
 #   is not stored.
-treatment.birth_date := {
+treatment["birth_date"] := {
 	"do": "generalise",
 	"because": rego.metadata.rule().description,
 }
@@ -18,7 +18,7 @@ treatment.birth_date := {
 # METADATA
 # description: |
 #   The age in years becomes the age band at the day of the event.
-treatment.age := {
+treatment["age"] := {
 	"do": "generalise",
 	"because": rego.metadata.rule().description,
 }
@@ -26,7 +26,7 @@ treatment.age := {
 # METADATA
 # description: |
 #   The event's date becomes its quarter, and a day shifted by the child's secret.
-treatment.event_date := {
+treatment["event_date"] := {
 	"do": "generalise",
 	"day": true,
 	"because": rego.metadata.rule().description,
@@ -36,7 +36,7 @@ treatment.event_date := {
 # description: |
 #   Other dates become days shifted by the child's secret: delays can be measured,
 #   dates cannot be read.
-treatment.date := {
+treatment["date"] := {
 	"do": "generalise",
 	"day": true,
 	"because": rego.metadata.rule().description,

@@ -11,7 +11,7 @@ package ingest.identifiers
 #   The child's identification number becomes a keyed pseudonym, so that the
 #   sectors' records of one child can be counted together; the number itself is
 #   never stored.
-treatment.child_id := {
+treatment["child_id"] := {
 	"do": "pseudonymise",
 	"domain": "child",
 	"because": rego.metadata.rule().description,
@@ -21,7 +21,7 @@ treatment.child_id := {
 # description: |
 #   The agency's own record number becomes a pseudonym of a domain of its own:
 #   it lets the agency correct its record, and joins nothing across agencies.
-treatment.record_id := {
+treatment["record_id"] := {
 	"do": "pseudonymise",
 	"domain": "record",
 	"because": rego.metadata.rule().description,
@@ -31,7 +31,7 @@ treatment.record_id := {
 # description: |
 #   The random number on a referral slip becomes a pseudonym that sender and
 #   receiver share, so that a hand-over can be matched without any child id.
-treatment.referral_key := {
+treatment["referral_key"] := {
 	"do": "pseudonymise",
 	"domain": "referral",
 	"because": rego.metadata.rule().description,
@@ -40,7 +40,7 @@ treatment.referral_key := {
 # METADATA
 # description: |
 #   Names are dropped: no count needs them.
-treatment.name := {
+treatment["name"] := {
 	"do": "drop",
 	"because": rego.metadata.rule().description,
 }
@@ -48,7 +48,7 @@ treatment.name := {
 # METADATA
 # description: |
 #   The organisation is dropped: a village school or clinic identifies the child.
-treatment.organisation := {
+treatment["organisation"] := {
 	"do": "drop",
 	"because": rego.metadata.rule().description,
 }
@@ -57,7 +57,7 @@ treatment.organisation := {
 # description: |
 #   Free text is dropped; the contract refuses its column at the door, because no
 #   rule can make it safe.
-treatment.narrative := {
+treatment["narrative"] := {
 	"do": "drop",
 	"because": rego.metadata.rule().description,
 }
