@@ -90,6 +90,32 @@ func TestRewrittenHistory(t *testing.T) {
 	}
 }
 
+// A leaf that was signed in a place that it does not name is no evidence.
+func TestMisplacedLeaf(t *testing.T) {
+	k := newKey(t, "pana/a", "1")
+	m := filled(t, 3)
+	data, err := example(7).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.add(t, data)
+	checkpoint, err := SignCheckpoint(m.tree(t, 4), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = VerifyLog(m.log(checkpoint), k)
+	if bad, named := errors.AsType[*LeafError](err); !named || bad.Index != 3 {
+		t.Fatalf("got %v", err)
+	}
+	proof, err := InclusionProof(3, 4, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Inclusion{data, 3, proof, checkpoint}).Verify(k); err == nil {
+		t.Fatal("its inclusion is proved")
+	}
+}
+
 func BenchmarkVerifyLog(b *testing.B) {
 	k := newKey(b, "pana/a", "1")
 	m := filled(b, 10000)

@@ -57,6 +57,8 @@ func TestCoverage(t *testing.T) {
 	step("police-b is awaited in 61", full{"police": {"11": q("2025Q1", "2025Q2", "2025Q3"), "61": q("2025Q1")}})
 	r.send(t, "police-b", "2025-06-30", "2025-09-30")
 	step("police-b has 2025Q3, and a day of 2025Q2", full{"police": {"11": q("2025Q1", "2025Q2", "2025Q3"), "61": q("2025Q1", "2025Q3")}})
+	r.send(t, "police-b", "2025-10-01", "2025-12-31")
+	step("police-b has 2025Q4, police-a not", full{"police": {"11": q("2025Q1", "2025Q2", "2025Q3"), "61": q("2025Q1", "2025Q3")}})
 	r.send(t, "health-a", "2024-10-01", "2025-12-31")
 	step("health-a ends with 2025Q2", full{
 		"police": {"11": q("2025Q1", "2025Q2", "2025Q3"), "61": q("2025Q1", "2025Q3")}, "health": {"61": q("2025Q1", "2025Q2")},

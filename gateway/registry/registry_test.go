@@ -193,6 +193,28 @@ func TestUpload(t *testing.T) {
 	checkTree(t, r)
 }
 
+// An attempt whose lease ran out may still commit, but not beside another one of the
+// same content: its children would count twice.
+func TestLateTwin(t *testing.T) {
+	r, c := start(t)
+	late, err := r.BeginBatch(t.Context(), intent("police-a", "k1", "content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.add(2 * time.Minute)
+	id, receipt, _ := r.load(t, intent("police-a", "k2", "content"))
+	_, _, err = r.CommitBatch(t.Context(), late.Batch, late.Load, accepted(10))
+	wantKind(t, err, gateway.Conflict)
+	again, err := r.BeginBatch(t.Context(), intent("police-a", "k1", "content"))
+	if err != nil || again.Batch != id || string(again.Receipt) != string(receipt) {
+		t.Fatalf("the retry got %v, %v", again, err)
+	}
+	other := intent("police-a", "k3", "content")
+	other.Manifest.PeriodTo++
+	_, err = r.BeginBatch(t.Context(), other)
+	wantKind(t, err, gateway.Conflict)
+}
+
 func TestOneBeginWins(t *testing.T) {
 	r, _ := start(t)
 	var wins, conflicts atomic.Int32
