@@ -43,33 +43,33 @@ func (st *stream) row() bool {
 
 // decode fills the slots, and says of every cell alone what is wrong with it.
 func (st *stream) decode() {
+	broken := st.scan.nextLine-st.scan.line > 1
 	for i := range st.schema.columns {
-		c := &st.schema.columns[i]
-		slot := &st.slots[i]
+		c, slot := &st.schema.columns[i], &st.slots[i]
 		*slot = noSlot
 		if c.place < 0 {
 			continue
 		}
-		cell := st.scan.cell(c.place)
-		if len(cell) == 0 {
-			if c.field.Required {
+		at := st.scan.cells[c.place]
+		if at.start == at.end {
+			if c.required {
 				st.problem(i, codeRequired)
 			}
 			continue
 		}
-		if st.scan.cells[c.place].form == bare {
-			slot.given = true
-			st.problem(i, codeBareQuote)
-			continue
-		}
+		cell := st.scan.buf[at.start:at.end]
+		slot.given = true
 		var code gateway.ProblemCode
-		if c.field.Type == gateway.TypeIIN {
-			slot.given = true
-			if st.iin, code = st.parseIIN(cell); code == "" {
-				slot.ok = true
-			}
-		} else {
-			*slot, code = c.decode(cell, st.today)
+		switch {
+		case at.form == bare:
+			code = codeBareQuote
+		case c.kind == gateway.TypeIIN:
+			st.iin, code = st.parseIIN(cell)
+			slot.ok = code == ""
+		case c.kind == gateway.TypeText:
+			code = c.checkText(cell, broken)
+		default:
+			code = c.decode(slot, cell, st.today)
 		}
 		if code != "" {
 			st.problem(i, code)
@@ -78,10 +78,11 @@ func (st *stream) decode() {
 }
 
 func (st *stream) parseIIN(cell []byte) (iinFacts, gateway.ProblemCode) {
-	if placeholder(cell) {
-		return iinFacts{}, codePlaceholder
+	facts, code := parseIIN(cell, st.today)
+	if code != "" && placeholder(cell) {
+		code = codePlaceholder // zeros pass the check
 	}
-	return parseIIN(cell, st.today)
+	return facts, code
 }
 
 // checkConditions demands the fields that are required under a condition.
@@ -144,14 +145,14 @@ func (st *stream) checkEvent() {
 		c, slot := &st.schema.columns[i], &st.slots[i]
 		switch {
 		case !slot.ok:
-		case c.field.Multi:
+		case c.multi:
 			for set := uint64(slot.v); set != 0; set &= set - 1 { //nolint:gosec // bits
-				if !c.field.List.ValidOn(uint16(bits.TrailingZeros64(set)+1), day) { //nolint:gosec // at most 64
+				if !c.validity[bits.TrailingZeros64(set)+1].holds(day) {
 					st.problem(i, codeCodeNotValid)
 					break
 				}
 			}
-		case !c.field.List.ValidOn(uint16(slot.v), day): //nolint:gosec // a number of a code
+		case !c.validity[slot.v].holds(day):
 			st.problem(i, codeCodeNotValid)
 		}
 	}

@@ -17,13 +17,28 @@ const adult = 18
 
 // A column is one field of the contract, compiled: how its cells are read and
 // checked. What is stored of them is a [store].
+//
+// What is looked at for every cell stands in the column itself: fields are large
+// and lie apart.
 type column struct {
-	field *gateway.Field
-	place int        // number of the cell in a record, -1 when the file has none
-	codes *codeTable // of TypeCode
-	dated bool       // the list has codes that are not always valid
-	when  condition
+	kind     gateway.FieldType
+	required bool
+	multi    bool
+	place    int // number of the cell in a record, -1 when the file has none
+	maxBytes int
+	min, max int
+	codes    *codeTable // of TypeCode
+	validity []validity // by number of the code; nil when all are always valid
+	forms    []string
+	length   int // to which values of a form are cut
+	when     condition
+	field    *gateway.Field
 }
+
+// A validity is the days on which a code is valid, both inclusive.
+type validity struct{ from, to gateway.Day }
+
+func (v validity) holds(day gateway.Day) bool { return v.from <= day && day <= v.to }
 
 // A condition is a gateway.Condition compiled. The zero condition never holds.
 type condition struct {
@@ -104,13 +119,14 @@ func (s *schema) index(name gateway.FieldName) int {
 // compile reads what one field says of itself.
 func (s *schema) compile(i int, f *gateway.Field) error {
 	c := &s.columns[i]
-	c.field, c.place = f, -1
+	*c = column{
+		kind: f.Type, required: f.Required, multi: f.Multi, place: -1, maxBytes: f.MaxBytes, min: f.Min, max: f.Max,
+		forms: f.Forms, field: f,
+	}
 	switch f.Type {
 	case gateway.TypeText, gateway.TypeIdentifier:
 		if f.MaxBytes <= 0 {
-			limited := *f
-			limited.MaxBytes = textBytes
-			c.field = &limited
+			c.maxBytes = textBytes
 		}
 		if f.Type == gateway.TypeIdentifier && f.Required && s.record < 0 {
 			s.record = i
@@ -165,9 +181,20 @@ func (s *schema) compileCode(i int, f *gateway.Field) error {
 			return errors.New("a form is shorter than its codes")
 		}
 	}
-	c.codes = newCodeTable(f.List)
+	c.codes, c.length = newCodeTable(f.List), f.List.Length()
+	always := validity{gateway.NoDay, math.MaxInt32}
+	dates := []validity{always}
 	for n := range f.List.Codes {
-		c.dated = c.dated || f.List.Codes[n].From != gateway.NoDay || f.List.Codes[n].To != gateway.NoDay
+		v := validity{f.List.Codes[n].From, f.List.Codes[n].To}
+		if v.to == gateway.NoDay {
+			v.to = always.to
+		}
+		if dates = append(dates, v); v != always {
+			c.validity = dates
+		}
+	}
+	if c.validity != nil {
+		c.validity = dates
 	}
 	if f.Column != gateway.ColumnSex || f.Multi {
 		return nil
@@ -256,7 +283,7 @@ func (c *condition) holds(s *schema, slots []slot) bool {
 		switch {
 		case !slot.ok:
 			return false
-		case s.columns[c.field].field.Multi:
+		case s.columns[c.field].multi:
 			return uint64(slot.v)<<1&c.in[0] != 0 || slot.v < 0 && len(c.in) > 1 && c.in[1]&1 != 0 //nolint:gosec // bits
 		}
 		return c.in[slot.v/64]>>(slot.v%64)&1 != 0

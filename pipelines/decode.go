@@ -35,52 +35,56 @@ func mustDay(text string) gateway.Day {
 	return day
 }
 
-// decode reads one cell that is not empty. Of identifiers and text it checks the
-// form only.
-func (c *column) decode(cell []byte, today gateway.Day) (slot, gateway.ProblemCode) {
-	given := slot{given: true}
-	switch c.field.Type {
+// decode reads one cell that is not empty into its slot. Of identifiers it checks
+// the form only.
+func (c *column) decode(s *slot, cell []byte, today gateway.Day) gateway.ProblemCode {
+	switch c.kind {
 	case gateway.TypeCode:
-		if c.field.Multi {
-			return c.decodeCodes(cell)
+		if c.multi {
+			return c.decodeCodes(s, cell)
 		}
 		n := c.code(cell)
 		if n == 0 {
-			return given, codeCodeUnknown
+			return codeCodeUnknown
 		}
-		return slot{v: int64(n), given: true, ok: true}, ""
+		s.v, s.ok = int64(n), true
+		return ""
 	case gateway.TypeDate:
-		return decodeDate(cell, oldestEvent, today)
+		return decodeDate(s, cell, oldestEvent, today)
 	case gateway.TypeBirthDate:
-		return decodeDate(cell, oldestBirth, today)
+		return decodeDate(s, cell, oldestBirth, today)
 	case gateway.TypeInteger, gateway.TypeAge:
-		return c.decodeNumber(cell)
+		return c.decodeNumber(s, cell)
 	case gateway.TypeIdentifier:
 		code := c.checkIdentifier(cell)
-		given.ok = code == ""
-		return given, code
-	case gateway.TypeText:
-		switch {
-		case len(cell) > c.field.MaxBytes:
-			return given, codeTooLong
-		case bytes.ContainsAny(cell, "\r\n"):
-			return given, codeLineBreak
-		}
-		return given, ""
-	case gateway.TypeIIN: // by parseIIN, because it says more than a slot holds
+		s.ok = code == ""
+		return code
+	case gateway.TypeText, gateway.TypeIIN: // of which no slot holds anything
 	}
-	panic("pipelines: internal error: a field of no type")
+	panic("pipelines: internal error: a cell of no type")
+}
+
+// checkText checks what is never stored. No name has a line break, but a file
+// with a quotation mark left open has.
+func (c *column) checkText(cell []byte, broken bool) gateway.ProblemCode {
+	switch {
+	case len(cell) > c.maxBytes:
+		return codeTooLong
+	case broken && bytes.IndexByte(cell, '\n') >= 0:
+		return codeLineBreak
+	}
+	return ""
 }
 
 // code returns the number of one code, 0 if it is none. A longer value that has
 // one of the field's forms is cut to the length of the list's codes.
 func (c *column) code(cell []byte) uint16 {
-	if n := c.codes.number(cell); n != 0 || len(c.field.Forms) == 0 {
+	if n := c.codes.number(cell); n != 0 || len(c.forms) == 0 {
 		return n
 	}
-	for _, form := range c.field.Forms {
+	for _, form := range c.forms {
 		if matches(form, cell) {
-			return c.codes.number(cell[:c.field.List.Length()])
+			return c.codes.number(cell[:c.length])
 		}
 	}
 	return 0
@@ -113,7 +117,7 @@ func matches(form string, cell []byte) bool {
 }
 
 // decodeCodes reads several codes separated by "|": bit n-1 for code number n.
-func (c *column) decodeCodes(cell []byte) (slot, gateway.ProblemCode) {
+func (c *column) decodeCodes(s *slot, cell []byte) gateway.ProblemCode {
 	set := uint64(0)
 	for rest, more := cell, true; more; {
 		one := rest
@@ -123,44 +127,61 @@ func (c *column) decodeCodes(cell []byte) (slot, gateway.ProblemCode) {
 		}
 		n := c.code(one)
 		if n == 0 {
-			return slot{given: true}, codeCodeUnknown
+			return codeCodeUnknown
 		}
 		set |= 1 << (n - 1)
 	}
-	return slot{v: int64(set), given: true, ok: true}, ""
+	s.v, s.ok = int64(set), true //nolint:gosec // bits
+	return ""
 }
 
-func decodeDate(cell []byte, oldest, today gateway.Day) (slot, gateway.ProblemCode) {
-	day, ok := gateway.ParseDay(cell)
+// decodeDate reads an ISO 8601 date, as gateway.ParseDay does.
+func decodeDate(s *slot, cell []byte, oldest, today gateway.Day) gateway.ProblemCode {
+	if len(cell) != 10 || cell[4] != '-' || cell[7] != '-' {
+		return codeDateForm
+	}
+	ymd := 0
+	for i, b := range cell {
+		if i == 4 || i == 7 {
+			continue
+		}
+		d := int(b) - '0'
+		if d < 0 || d > 9 {
+			return codeDateForm
+		}
+		ymd = ymd*10 + d
+	}
+	day, ok := gateway.CivilDay(ymd/10000, ymd/100%100, ymd%100)
 	switch {
 	case !ok:
-		return slot{given: true}, codeDateForm
+		return codeDateForm
 	case day > today:
-		return slot{given: true}, codeDateFuture
+		return codeDateFuture
 	case day < oldest:
-		return slot{given: true}, codeDateTooOld
+		return codeDateTooOld
 	}
-	ymd := pair(cell[0:2])*1000000 + pair(cell[2:4])*10000 + pair(cell[5:7])*100 + pair(cell[8:10])
-	return slot{v: int64(day), ymd: int32(ymd), given: true, ok: true}, "" //nolint:gosec // at most 99991231
+	s.v, s.ymd, s.ok = int64(day), int32(ymd), true //nolint:gosec // at most 99991231
+	return ""
 }
 
 // decodeNumber reads digits and nothing else: no sign, point, exponent, thousands
 // separator, space or leading zero (trust.md 6.4, B53 and B54).
-func (c *column) decodeNumber(cell []byte) (slot, gateway.ProblemCode) {
+func (c *column) decodeNumber(s *slot, cell []byte) gateway.ProblemCode {
 	n := 0
 	for _, b := range cell {
 		if b < '0' || b > '9' {
-			return slot{given: true}, codeNumberForm
+			return codeNumberForm
 		}
 		n = min(n*10+int(b-'0'), 1<<40)
 	}
 	switch {
 	case cell[0] == '0' && len(cell) > 1:
-		return slot{given: true}, codeNumberForm
-	case n < c.field.Min || n > c.field.Max:
-		return slot{given: true}, codeNumberRange
+		return codeNumberForm
+	case n < c.min || n > c.max:
+		return codeNumberRange
 	}
-	return slot{v: int64(n), given: true, ok: true}, ""
+	s.v, s.ok = int64(n), true
+	return ""
 }
 
 // checkIdentifier refuses what would make one identifier of many, or many of one:
@@ -168,7 +189,7 @@ func (c *column) decodeNumber(cell []byte) (slot, gateway.ProblemCode) {
 // seen (trust.md 6.4, B42 and B44).
 func (c *column) checkIdentifier(cell []byte) gateway.ProblemCode {
 	switch {
-	case len(cell) > c.field.MaxBytes:
+	case len(cell) > c.maxBytes:
 		return codeTooLong
 	case placeholder(cell):
 		return codePlaceholder
@@ -220,10 +241,10 @@ func placeholder(cell []byte) bool {
 	}
 	meaning := false
 	for _, b := range cell {
-		if b >= '1' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z' || b >= utf8.RuneSelf {
-			meaning = true
-			break
+		if b >= '1' && b <= '9' {
+			return false // no word for nothing has digits
 		}
+		meaning = meaning || b|0x20 >= 'a' && b|0x20 <= 'z' || b >= utf8.RuneSelf
 	}
 	if !meaning {
 		return true

@@ -20,6 +20,15 @@ type codeSlot struct {
 	number    uint16 // 0: the slot is free
 }
 
+// masks keep the first n of 16 bytes: without a branch, because the lengths of
+// codes are as random as the codes.
+var masks = func() (m [17][2]uint64) {
+	for n := range m {
+		m[n] = [2]uint64{1<<(8*min(n, 8)) - 1, 1<<(8*max(n-8, 0)) - 1} // a shift by 64 gives all ones
+	}
+	return m
+}()
+
 func newCodeTable(list *gateway.CodeList) *codeTable {
 	size := bits.Len(uint(len(list.Codes))*2 + 1)
 	t := &codeTable{list: list, slots: make([]codeSlot, 1<<size), shift: uint(64 - size)}
@@ -56,12 +65,8 @@ func (t *codeTable) number(cell []byte) uint16 {
 		return number
 	}
 	words := cell[:16]
-	low, high := binary.LittleEndian.Uint64(words), uint64(0)
-	if n > 8 {
-		high = binary.LittleEndian.Uint64(words[8:]) & (1<<(8*uint(n-8)) - 1)
-	} else {
-		low &= 1<<(8*uint(n)) - 1
-	}
+	low := binary.LittleEndian.Uint64(words) & masks[n][0]
+	high := binary.LittleEndian.Uint64(words[8:]) & masks[n][1]
 	for at := t.place(low, high); ; at = (at + 1) & (len(t.slots) - 1) {
 		s := &t.slots[at]
 		if s.number == 0 || s.low == low && s.high == high {

@@ -31,19 +31,15 @@ func leaf(op gateway.Op, left gateway.Operand, right ...gateway.Operand) gateway
 // naive, and written without the compiled one.
 func evaluate(e gateway.Expr, rec map[string]any, batch map[string]string) bool {
 	value := func(o gateway.Operand) any {
-		switch o.Kind {
-		case gateway.FieldOperand:
+		if o.Kind == gateway.FieldOperand {
 			return rec[o.Name]
-		case gateway.BatchOperand:
-			if w, ok := batch[o.Name]; ok {
-				return w
-			}
-			return nil
-		case gateway.TextOperand:
-			return o.Text
 		}
-		return o.Number
+		if w, ok := batch[o.Name]; ok && o.Kind == gateway.BatchOperand {
+			return w
+		}
+		return map[gateway.OperandKind]any{gateway.TextOperand: o.Text, gateway.NumberOperand: o.Number}[o.Kind]
 	}
+	left := value(e.Left)
 	switch e.Op {
 	case gateway.And:
 		return !slices.ContainsFunc(e.Args, func(a gateway.Expr) bool { return !evaluate(a, rec, batch) })
@@ -51,18 +47,26 @@ func evaluate(e gateway.Expr, rec map[string]any, batch map[string]string) bool 
 		return slices.ContainsFunc(e.Args, func(a gateway.Expr) bool { return evaluate(a, rec, batch) })
 	case gateway.Not:
 		return !evaluate(e.Args[0], rec, batch)
-	}
-	left := value(e.Left)
-	if e.Op == gateway.Present {
+	case gateway.Present:
 		return left != nil
+	default:
+		return left != nil && slices.ContainsFunc(e.Right, func(o gateway.Operand) bool {
+			right := value(o)
+			return right != nil && holds(e.Op, left, right)
+		})
 	}
-	return left != nil && slices.ContainsFunc(e.Right, func(o gateway.Operand) bool {
-		right := value(o)
-		return right != nil && holds(e.Op, left, right)
-	})
 }
 
 func holds(op gateway.Op, left, right any) bool {
+	less, equal := false, false
+	switch l := left.(type) {
+	case string:
+		r, isText := right.(string)
+		less, equal = isText && l < r, isText && l == r
+	case float64:
+		r, isNumber := right.(float64)
+		less, equal = !isNumber || l < r, isNumber && l == r // Rego sorts numbers before text
+	}
 	switch op {
 	case gateway.Has:
 		return slices.Contains(left.([]string), right.(string))
@@ -72,17 +76,6 @@ func holds(op gateway.Op, left, right any) bool {
 		return strings.HasSuffix(left.(string), right.(string))
 	case gateway.Contains:
 		return strings.Contains(left.(string), right.(string))
-	}
-	less, equal := false, left == right
-	switch l := left.(type) {
-	case string:
-		r, isText := right.(string)
-		less = isText && l < r
-	case float64:
-		r, isNumber := right.(float64)
-		less = !isNumber || l < r // Rego sorts numbers before text
-	}
-	switch op {
 	case gateway.Equal, gateway.In:
 		return equal
 	case gateway.Unequal:
@@ -93,8 +86,9 @@ func holds(op gateway.Op, left, right any) bool {
 		return less || equal
 	case gateway.Greater:
 		return !less && !equal
+	default: // AtLeast
+		return !less
 	}
-	return !less
 }
 
 var (
@@ -222,12 +216,10 @@ func TestRulesOfBlocks(t *testing.T) {
 		o.Plan.Refuse = []gateway.RowRule{rule}
 		rec, row := drawRecord(t)
 		// What the contract demands, and what the reader derives.
-		for field, v := range map[gateway.FieldName]string{
+		maps.Copy(row, record{
 			"record_id": "1", "child_iin": "130509690008", "child_sex": "F", "residence": "61", "event_type": "REPORT", "age_years": "1",
 			"incident_date": "2025-03-01", "report_date": "2025-03-01", "referral_date": "2025-03-02",
-		} {
-			row[field] = v
-		}
+		})
 		if row["basis"] == "" {
 			row["basis"], rec["basis"] = "LAW", "LAW"
 		}

@@ -149,11 +149,11 @@ const (
 	highs = 0x8080808080808080
 )
 
-// equal marks, with its highest bit, every byte of w that equals the byte that
-// pattern repeats, and no other.
-func equal(w, pattern uint64) uint64 {
+// differs marks, with its highest bit, every byte of w that is not the byte that
+// pattern repeats. The lower bits mean nothing.
+func differs(w, pattern uint64) uint64 {
 	x := w ^ pattern
-	return ^(((x & lows) + lows) | x | lows)
+	return (x & lows) + lows | x
 }
 
 // record scans one record from start, eight bytes at a time. It reports false
@@ -163,7 +163,7 @@ func (s *scanner) record() (gateway.ProblemCode, bool) {
 	if s.start < end && (buf[s.start] == '\n' || buf[s.start] == '\r' && buf[s.start+1] == '\n') {
 		return "", false
 	}
-	s.cells = s.cells[:0]
+	cells := s.cells[:0]
 	from, form := s.start, plain
 	suspect := uint64(0)
 	seps := uint64(s.sep) * ones
@@ -171,49 +171,51 @@ words:
 	for pos := s.start; pos < end; pos += 8 {
 		w := binary.LittleEndian.Uint64(buf[pos:])
 		suspect |= (w | (w-ones)&^w) & highs // not ASCII, or NUL; behind the record at worst
-		for m := equal(w, seps) | equal(w, '\n'*ones) | equal(w, '"'*ones); m != 0; m &= m - 1 {
+		for m := ^(differs(w, seps) & differs(w, '\n'*ones) & differs(w, '"'*ones)) & highs; m != 0; m &= m - 1 {
 			i := pos + bits.TrailingZeros64(m)>>3
-			switch c := buf[i]; {
-			case c == s.sep:
-				s.add(from, i, form)
+			c := buf[i]
+			if c != '"' {
+				cells = append(cells, span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
 				from, form = i+1, plain
-			case c == '\n':
-				if i > from && buf[i-1] == '\r' {
-					s.add(from, i-1, form)
-				} else {
-					s.add(from, i, form)
+				if c == s.sep {
+					continue
 				}
+				s.cells = cells
 				return s.finish(i+1, suspect != 0)
-			case i > from:
-				form = bare
-			default:
-				suspect = highs // the words inside are skipped
-				switch next := s.quoted(i + 1); {
-				case next >= end:
-					return "", false
-				case buf[next] == s.sep:
-					from, pos = next+1, next+1-8
-					continue words
-				case buf[next] == '\n':
-					return s.finish(next+1, true)
-				default:
-					return codeQuoteForm, false
-				}
 			}
+			if i > from {
+				form = bare
+				continue
+			}
+			suspect = highs // the words inside are skipped
+			cell, next := s.quoted(i + 1)
+			cells = append(cells, cell)
+			switch {
+			case next >= end:
+				return "", false
+			case buf[next] == s.sep:
+				from, pos = next+1, next+1-8
+				continue words
+			case buf[next] != '\n':
+				s.cells = cells
+				return codeQuoteForm, false
+			}
+			s.cells = cells
+			return s.finish(next+1, true)
 		}
 	}
 	return "", false
 }
 
-// quoted adds the cell whose text starts at from, behind its quotation mark, and
-// returns the place of the separator or line feed that must follow; the end of
-// the data when that comes first.
-func (s *scanner) quoted(from int) int {
+// quoted returns the cell whose text starts at from, behind its quotation mark,
+// and the place of the separator or line feed that must follow; the end of the
+// data when that comes first.
+func (s *scanner) quoted(from int) (span, int) {
 	form := plain
 	for i := from; ; {
 		n := bytes.IndexByte(s.buf[i:s.end], '"')
 		if n < 0 {
-			return s.end
+			return span{}, s.end
 		}
 		i += n
 		if s.buf[i+1] == '"' && i+1 < s.end {
@@ -221,16 +223,12 @@ func (s *scanner) quoted(from int) int {
 			i += 2
 			continue
 		}
-		s.add(from, i, form)
+		cell := span{int32(from), int32(i), form} //nolint:gosec // inside the buffer
 		if s.buf[i+1] == '\r' && i+1 < s.end && (i+2 == s.end || s.buf[i+2] == '\n') {
-			return i + 2
+			return cell, i + 2
 		}
-		return i + 1
+		return cell, i + 1
 	}
-}
-
-func (s *scanner) add(from, to int, form cellForm) {
-	s.cells = append(s.cells, span{int32(from), int32(to), form}) //nolint:gosec // inside the buffer
 }
 
 // finish ends the record in front of next. A record that may hold something else
@@ -239,6 +237,9 @@ func (s *scanner) finish(next int, suspect bool) (gateway.ProblemCode, bool) {
 	record := s.buf[s.start:next]
 	s.start = next
 	s.nextLine++
+	if last := &s.cells[len(s.cells)-1]; last.end > last.start && int(last.end) == next-1 && s.buf[last.end-1] == '\r' {
+		last.end-- // CRLF behind a cell without quotation marks
+	}
 	if len(record) > s.limit {
 		return codeRowTooLong, false
 	}

@@ -34,14 +34,20 @@ func RowBytes(dst []byte, b *gateway.Block, row int) []byte {
 	return dst
 }
 
-// A sink is one column of the block that is being filled.
-type sink struct {
-	offset int // in the image; -1 for the check sum
-	u8     []uint8
-	u16    []uint16
-	u64    []uint64
-	i32    []int32
-	id     [][16]byte
+// The sinks are the columns of the block that is being filled, by type.
+type sinks struct {
+	check []uint64
+	u8    []sink[uint8]
+	u16   []sink[uint16]
+	u64   []sink[uint64]
+	i32   []sink[int32]
+	id    []sink[[16]byte]
+}
+
+// A sink is one column, and where its value is in the row's image.
+type sink[T any] struct {
+	offset int
+	column []T
 }
 
 // bind points the sinks at the columns of a block.
@@ -49,11 +55,45 @@ func (st *stream) bind(b *gateway.Block) error {
 	if !slices.Equal(b.Layout, st.program.layout) {
 		return fmt.Errorf("reading into a block that is not laid out as contract %s", st.schema.contract.ID)
 	}
-	st.sinks = st.sinks[:0]
+	k := &st.sinks
+	k.u8, k.u16, k.u64, k.i32, k.id = k.u8[:0], k.u16[:0], k.u64[:0], k.i32[:0], k.id[:0]
 	for i, offset := range st.program.offsets {
-		st.sinks = append(st.sinks, sink{offset, b.Uint8s(i), b.Uint16s(i), b.Uint64s(i), b.Int32s(i), b.IDs(i)})
+		switch {
+		case offset < 0:
+			k.check = b.Uint64s(i)
+		case b.Layout[i].Type == gateway.Uint8:
+			k.u8 = append(k.u8, sink[uint8]{offset, b.Uint8s(i)})
+		case b.Layout[i].Type == gateway.Uint16:
+			k.u16 = append(k.u16, sink[uint16]{offset, b.Uint16s(i)})
+		case b.Layout[i].Type == gateway.Uint64:
+			k.u64 = append(k.u64, sink[uint64]{offset, b.Uint64s(i)})
+		case b.Layout[i].Type == gateway.Int32:
+			k.i32 = append(k.i32, sink[int32]{offset, b.Int32s(i)})
+		case b.Layout[i].Type == gateway.ID:
+			k.id = append(k.id, sink[[16]byte]{offset, b.IDs(i)})
+		}
 	}
 	return nil
+}
+
+// scatter lays the row's image into the columns.
+func (k *sinks) scatter(image []byte, row int, check uint64) {
+	k.check[row] = check
+	for i := range k.u8 {
+		k.u8[i].column[row] = image[k.u8[i].offset]
+	}
+	for i := range k.u16 {
+		k.u16[i].column[row] = binary.LittleEndian.Uint16(image[k.u16[i].offset:])
+	}
+	for i := range k.u64 {
+		k.u64[i].column[row] = binary.LittleEndian.Uint64(image[k.u64[i].offset:])
+	}
+	for i := range k.i32 {
+		k.i32[i].column[row] = int32(binary.LittleEndian.Uint32(image[k.i32[i].offset:])) //nolint:gosec // bits
+	}
+	for i := range k.id {
+		k.id[i].column[row] = [16]byte(image[k.id[i].offset:])
+	}
 }
 
 // put makes the image of the current row, as the plan says, and lays it into the
@@ -99,31 +139,8 @@ func (st *stream) put(row int) error {
 		case storeBand:
 		}
 	}
-	st.scatter(row, st.hasher.RowMAC(image))
+	st.sinks.scatter(image, row, st.hasher.RowMAC(image))
 	return nil
-}
-
-func (st *stream) scatter(row int, check uint64) {
-	for i := range st.sinks {
-		s := &st.sinks[i]
-		if s.offset < 0 {
-			s.u64[row] = check
-			continue
-		}
-		from := st.image[s.offset:]
-		switch {
-		case s.u8 != nil:
-			s.u8[row] = from[0]
-		case s.i32 != nil:
-			s.i32[row] = int32(binary.LittleEndian.Uint32(from)) //nolint:gosec // bits
-		case s.id != nil:
-			s.id[row] = [16]byte(from)
-		case s.u64 != nil:
-			s.u64[row] = binary.LittleEndian.Uint64(from)
-		default:
-			s.u16[row] = binary.LittleEndian.Uint16(from)
-		}
-	}
 }
 
 func (s *store) putCode(image []byte, number uint16) {

@@ -41,7 +41,7 @@ type stream struct {
 	bad          bool
 
 	image []byte
-	sinks []sink
+	sinks sinks
 	ended error // what Next returned last of all
 }
 
@@ -85,7 +85,7 @@ func newStream(r io.Reader, o *Options) (*stream, error) {
 		if s.columns[i].when.kind != never {
 			st.conditional = append(st.conditional, i)
 		}
-		if s.columns[i].dated {
+		if s.columns[i].validity != nil {
 			st.dated = append(st.dated, i)
 		}
 	}

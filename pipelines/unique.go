@@ -40,7 +40,7 @@ func (k *keySet) add(key [16]byte) bool {
 // find returns the place of a word, or the free one where it belongs.
 func (k *keySet) find(word uint64) int {
 	mask := len(k.slots) - 1
-	at := int(word>>1) & mask //nolint:gosec // 63 bits
+	at := int(word>>1) & mask
 	for k.slots[at] != 0 && k.slots[at] != word {
 		at = (at + 1) & mask
 	}
