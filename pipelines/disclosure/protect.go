@@ -71,6 +71,9 @@ func Protect(raw *Raw, rel Release) (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.tables, err = NewPTables(c.l.def.V); err != nil {
+		return nil, fmt.Errorf("solving the perturbation tables: %w", err)
+	}
 	raw.consume()
 	for _, s := range p.l.sets {
 		err := p.protect(s)
@@ -81,6 +84,7 @@ func Protect(raw *Raw, rel Release) (*Published, error) {
 	return p.publish(rel)
 }
 
+// newProtector checks everything that is not data. The caller adds the tables.
 func newProtector(c *counted, rel Release) (*protector, error) {
 	d := c.l.def
 	switch {
@@ -100,13 +104,8 @@ func newProtector(c *counted, rel Release) (*protector, error) {
 		keys:   newKeyed(rel.Noise, rel.Lineage, rel.Number),
 		states: make([][]state, len(c.l.sets)), noise: make([][]int32, len(c.l.sets)), alias: make([]map[int]cellRef, len(c.l.sets)),
 	}
-	if p.law, err = newLaw(rel.Rules); err != nil {
-		return nil, err
-	}
-	if p.tables, err = NewPTables(d.V); err != nil {
-		return nil, fmt.Errorf("solving the perturbation tables: %w", err)
-	}
-	return p, nil
+	p.law, err = newLaw(rel.Rules)
+	return p, err
 }
 
 // protect decides the cells of one set. Parents are decided before, and rule 6
