@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -282,7 +283,8 @@ func TestFinishNoticesOtherRows(t *testing.T) {
 		return err
 	}
 	err := finish(1, func(*warehouse.Load) {
-		if err := loader.Exec(t.Context(), "INSERT INTO rows_"+name+".police (load_id) VALUES (1)"); err != nil {
+		if err := loader.Exec(t.Context(), "INSERT INTO rows_"+name+
+			".police (load_id, day, closed, siblings) VALUES (1, 0, 0, 0)"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -353,6 +355,26 @@ func TestUnfinishedLoadIsInvisible(t *testing.T) {
 		if got := visible(t, w, "police", 1<<62); len(got) != 0 {
 			t.Errorf("visible: %v", got)
 		}
+	}
+}
+
+// An abort ends the INSERT as failed: what the server has gathered and not yet
+// written is dropped, where ending it in good order would commit it.
+func TestAbortCommitsNothing(t *testing.T) {
+	w, _ := open(t)
+	c := contract(t, "police")
+	prepare(t, w, c)
+	l, err := w.NewLoad(t.Context(), c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(t.Context(), fill(rand.New(rand.NewPCG(10, 1)), c, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	l.Abort()
+	time.Sleep(500 * time.Millisecond)
+	if got := loads(t, w, "police"); len(got) != 0 {
+		t.Errorf("an aborted load left %v", got)
 	}
 }
 
