@@ -252,17 +252,6 @@ func contracts(t *testing.T) []*gateway.Contract {
 	return contracts
 }
 
-func contract(t *testing.T, id gateway.ContractID) *gateway.Contract {
-	t.Helper()
-	for _, c := range contracts(t) {
-		if c.ID == id {
-			return c
-		}
-	}
-	t.Fatalf("there is no contract %s", id)
-	return nil
-}
-
 func demo(t *testing.T) *gateway.Definition {
 	t.Helper()
 	d, err := configs.Definition("demo")
