@@ -131,7 +131,7 @@ func (c *column) decodeCodes(s *slot, cell []byte) gateway.ProblemCode {
 		}
 		set |= 1 << (n - 1)
 	}
-	s.v, s.ok = int64(set), true //nolint:gosec // bits
+	s.v, s.ok = int64(set), true
 	return ""
 }
 
@@ -160,7 +160,7 @@ func decodeDate(s *slot, cell []byte, oldest, today gateway.Day) gateway.Problem
 	case day < oldest:
 		return codeDateTooOld
 	}
-	s.v, s.ymd, s.ok = int64(day), int32(ymd), true //nolint:gosec // at most 99991231
+	s.v, s.ymd, s.ok = int64(day), int32(ymd), true
 	return ""
 }
 

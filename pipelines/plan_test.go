@@ -119,6 +119,19 @@ func TestDropStoresNothing(t *testing.T) {
 	}
 }
 
+// A plan that drops the IIN takes nothing from it: sex and age come from what
+// else the row says.
+func TestDroppedIINIsNoSource(t *testing.T) {
+	o := change(t, "child_iin", gateway.FieldPlan{})
+	got := readFile(t, o, good().with("child_sex", "_U").with("birth_date", "").with("age_years", "3"))
+	if len(got.rows) != 1 {
+		t.Fatalf("%v %v", got.err, got.problem)
+	}
+	if sex, band := got.rows[0].code(o.Contract, "child_sex"), got.rows[0].code(o.Contract, "birth_date"); sex != "_U" || band != "Y0T4" {
+		t.Errorf("sex %s, band %s", sex, band)
+	}
+}
+
 func empty(c *gateway.Contract, column string) any {
 	for _, l := range c.Layout() {
 		if l.Name != column {
@@ -236,6 +249,9 @@ func TestPseudonyms(t *testing.T) {
 	var want [16]byte
 	if hasher.RecordKey(&want, []byte("P-1")); b[0]["record"] != want {
 		t.Error("the record's pseudonym is not the agency's")
+	}
+	if shift := hasher.PID(&want, []byte("130509690008")); b[0]["pid"] != want || b[0]["day"] != int(day(t, "2025-03-04"))+shift {
+		t.Error("the child's pseudonym or shift is not the keyring's")
 	}
 	if hasher.Key(&want, "referral", []byte("R-77")); b[0]["referral"] != want {
 		t.Error("the referral's pseudonym is not its domain's")

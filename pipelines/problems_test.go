@@ -338,9 +338,9 @@ func TestEveryCodeIsDescribedAndTested(t *testing.T) {
 func TestRejectBatch(t *testing.T) {
 	o := testOptions(t)
 	o.Batch.Reject = "" // the default
-	got := readFile(t, o, good(), good().with("record_id", "2").with("basis", "?"), good().with("record_id", "3"), good().with("record_id", "4").with("icd", "?"))
+	got := readFile(t, o, good(), good().with("record_id", "2").with("basis", "?"), good().with("record_id", "3"), good().with("record_id", "4").with("icd", "?"), good().with("record_id", "5"))
 	wantProblems(t, got, "3:basis:CODE_UNKNOWN", "5:icd:CODE_UNKNOWN")
-	if len(got.rows) != 0 || got.reader.Rows() != 2 || got.reader.Refused() != 2 || got.err != nil {
+	if len(got.rows) != 0 || got.reader.Rows() != 3 || got.reader.Refused() != 2 || got.err != nil {
 		t.Errorf("%d rows in blocks, %d rows, %d refused, %v", len(got.rows), got.reader.Rows(), got.reader.Refused(), got.err)
 	}
 }
