@@ -45,6 +45,7 @@ type gate struct {
 	house    *warehouse.Warehouse
 	registry *registry.Registry
 	path     string // of the registry
+	name     string // of the databases
 	keys     *pseudonym.Keyring
 	clock    *clock
 	who      map[string]gateway.Caller // agencies by contract; steward, officer, researcher, operator
@@ -72,13 +73,8 @@ func seeded(t *testing.T, random io.Reader, change ...func(*exchange.Options)) *
 	g.keys, err = pseudonym.Parse(opened)
 	ok(t, err)
 	g.registry = g.openRegistry(t)
-	e := enginetest.Start(t)
-	g.house, err = warehouse.Open(t.Context(), warehouse.Options{
-		Addresses: []string{e.Addr()}, Name: enginetest.Name(t),
-		Password: func(user string) string { return e.Password(engine.User(user)) },
-	})
-	ok(t, err)
-	t.Cleanup(func() { _ = g.house.Close() })
+	g.name = enginetest.Name(t)
+	g.house = g.openHouse(t)
 	g.options = exchange.Options{
 		Registry: g.registry, Warehouse: g.house, Keys: g.keys, Policies: shipped(t), Notice: "of a test", Contracts: contracts(t),
 		Definitions: map[string]*gateway.Definition{"demo": demo(t), "small": small(t)},
@@ -103,13 +99,25 @@ func (g *gate) openRegistry(t *testing.T) *registry.Registry {
 	return r
 }
 
-// reopen is what a restart is to the registry and the exchange: the file and the
-// rows are what they were, nothing is in memory.
+func (g *gate) openHouse(t *testing.T) *warehouse.Warehouse {
+	t.Helper()
+	e := enginetest.Start(t)
+	w, err := warehouse.Open(t.Context(), warehouse.Options{
+		Addresses: []string{e.Addr()}, Name: g.name, Password: func(user string) string { return e.Password(engine.User(user)) },
+	})
+	ok(t, err)
+	t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+// reopen is what a restart of the gateway is: the file and the rows are what they
+// were, nothing is in memory.
 func (g *gate) reopen(t *testing.T) {
 	t.Helper()
 	ok(t, g.registry.Close())
-	g.registry = g.openRegistry(t)
-	g.options.Registry = g.registry
+	_ = g.house.Close()
+	g.registry, g.house = g.openRegistry(t), g.openHouse(t)
+	g.options.Registry, g.options.Warehouse = g.registry, g.house
 	var err error
 	g.Exchange, err = exchange.New(t.Context(), g.options)
 	ok(t, err)

@@ -95,8 +95,6 @@ func outcome(err error) ledger.Outcome {
 		return ledger.Cancelled
 	case errors.Is(err, gateway.Invalid), errors.Is(err, gateway.TooLarge):
 		return ledger.Refused
-	case errors.Is(err, gateway.Conflict): // another attempt was faster
-		return ledger.Fenced
 	}
 	return ledger.Failed
 }

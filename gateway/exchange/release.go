@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -98,6 +99,10 @@ func (x *Exchange) pin(ctx context.Context, b Build) (*Pinned, error) {
 // count takes the snapshot, counts and protects its cells and stores them.
 func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, progress func(done, total int)) (*disclosure.Published, error) {
 	d := p.Definition
+	batches, err := x.Registry.Published(ctx, r.Snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("reading the batches of the snapshot: %w", err)
+	}
 	coverage, err := x.Registry.Coverage(ctx, r.Snapshot, d.From, d.To)
 	if err != nil {
 		return nil, fmt.Errorf("reading the completeness of reports: %w", err)
@@ -109,6 +114,15 @@ func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, prog
 	})
 	if err != nil {
 		return nil, fmt.Errorf("counting release %s: %w", r.ID, err)
+	}
+	// Rows of a batch that was withdrawn meanwhile are counted or not; that its
+	// period was reported is not true any more.
+	left, err := x.Registry.Published(ctx, r.Snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("reading the batches of the snapshot: %w", err)
+	}
+	if !slices.Equal(batches, left) {
+		return nil, gateway.Errorf(gateway.Conflict, "a batch was withdrawn while release %s was being built; build again", r.ID)
 	}
 	published, err := disclosure.Protect(raw, disclosure.Release{
 		ID: r.ID, Number: r.Number, Lineage: r.Lineage, Rules: p.Rules, Coverage: coverage, Noise: x.Keys.PRF(r.Lineage),

@@ -356,7 +356,11 @@ func (l *loading) abort(ctx context.Context, why error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.x.Limits.Lease)
 	defer cancel()
-	err := l.x.Registry.AbortBatch(ctx, l.attempt.Batch, l.attempt.Load, outcome(why), l.counts())
+	how := outcome(why)
+	if errors.Is(why, gateway.Conflict) { // another attempt was faster
+		how = ledger.Fenced
+	}
+	err := l.x.Registry.AbortBatch(ctx, l.attempt.Batch, l.attempt.Load, how, l.counts())
 	if errors.Is(err, gateway.Conflict) {
 		err = l.fenced(ctx)
 	}
