@@ -52,7 +52,7 @@ func TestLatticeIsClosed(t *testing.T) {
 				rt.Fatalf("set %d has index %d", i, s.index)
 			}
 		}
-		each(l, func(s *set, c int, at []int, label string) {
+		each(l, func(s *set, _ int, at []int, label string) {
 			for i := range s.dims {
 				p := s.parents[i]
 				if p == nil || place[p] >= place[s] {
