@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -366,6 +367,10 @@ func TestSourceErrors(t *testing.T) {
 		if !errors.Is(got.err, cause) {
 			t.Errorf("%v, want %v", got.err, cause)
 		}
+	}
+	got := read(t, testOptions(t), io.MultiReader(strings.NewReader(text), failing{fmt.Errorf("broken line: %w", io.EOF)}))
+	if got.err == nil || errors.Is(got.err, io.EOF) {
+		t.Errorf("%v is taken for the end", got.err)
 	}
 	if got := read(t, testOptions(t), failing{nil}); !errors.Is(got.err, io.ErrNoProgress) {
 		t.Errorf("%v, want no progress", got.err)

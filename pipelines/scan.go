@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/bits"
@@ -87,6 +88,10 @@ func (s *scanner) fill(ctx context.Context) error {
 				s.buf[s.end] = '\n'
 				s.end++
 			}
+		case errors.Is(err, io.EOF):
+			// An error about the end is not the end: half a file must not be
+			// taken for all of it by whoever asks errors.Is(err, io.EOF).
+			return fmt.Errorf("reading the file: %w", io.ErrUnexpectedEOF)
 		case err != nil:
 			return fmt.Errorf("reading the file: %w", err)
 		case n > 0:
