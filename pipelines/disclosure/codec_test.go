@@ -3,11 +3,15 @@ package disclosure
 import (
 	"bytes"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -178,5 +182,79 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
+	})
+}
+
+// update rewrites the golden file: go test -run Golden -update.
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// A release keeps its values over versions of this program: the permanent layer is
+// permanent for a lineage, not for a build. Whoever has to change this file has
+// drawn new noise for everybody's data.
+func TestGolden(t *testing.T) {
+	p := tiny(t)
+	var b strings.Builder
+	b.WriteString("# Published cells of the release that tiny makes, pinned by this project.\n")
+	each(p.l, func(s *set, _ int, _ []int, label string) {
+		for _, m := range s.Measures {
+			if st, v, ok := p.Cell(label, m); ok {
+				fmt.Fprintf(&b, "%s %q %s %d\n", m, label, st, v)
+			}
+		}
+	})
+	const name = "testdata/golden.txt"
+	if *update {
+		if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Any release of any definition is read back to the byte and to the answer.
+func TestAnyReleaseIsReadBack(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		d := randomDefinition(rt)
+		d.V = 1000
+		w := randomTruth(rt, d)
+		raw := NewRaw(d)
+		counts := w.counts()
+		for _, a := range d.AdmittedSets() {
+			for label, c := range counts[a.Set.Key(d)] {
+				if err := raw.Add(a.Set, codesOf(label), *c); err != nil {
+					rt.Fatal(err)
+				}
+			}
+		}
+		p, err := Protect(raw, release(d, rapid.IntRange(1, 99).Draw(rt, "number"), 1))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		var first, second bytes.Buffer
+		if err := p.Encode(&first); err != nil {
+			rt.Fatal(err)
+		}
+		again, err := Decode(bytes.NewReader(first.Bytes()))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if err := again.Encode(&second); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) || again.Digest() != p.Digest() {
+			rt.Fatal("what is read is not what was written")
+		}
+		each(p.l, func(s *set, _ int, _ []int, label string) {
+			for _, m := range s.Measures {
+				s1, v1, ok1 := p.Cell(label, m)
+				s2, v2, ok2 := again.Cell(label, m)
+				if s1 != s2 || v1 != v2 || ok1 != ok2 {
+					rt.Fatalf("%s: %s %d became %s %d", label, s1, v1, s2, v2)
+				}
+			}
+		})
 	})
 }
