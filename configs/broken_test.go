@@ -201,6 +201,11 @@ func TestBrokenFilesAreRefused(t *testing.T) {
 		{tiny, "measures: [children]", "measures: [persons]", `cubes/tiny.yaml:34: measure "persons" is neither children nor records`},
 		{tiny, "measures: [children]", "measures: [children, children]", `cubes/tiny.yaml:34: measure "children" is neither`},
 		{tiny, "v: 60", "v: 60\nnoise: 3", `cubes/tiny.yaml:4: unknown key "noise"`},
+		{tiny, "v: 60", "v: 60\nimpossible: [{reached: \"no\"}]", "cubes/tiny.yaml:4: a structural zero names nodes of two dimensions"},
+		{tiny, "v: 60", "v: 60\nimpossible: [{reached: \"no\", place: moon}]", `cubes/tiny.yaml:4: place has no node "moon"`},
+		{tiny, "v: 60", "v: 60\nimplied: [{if: {reached: \"no\"}, then: {}}]", "cubes/tiny.yaml:4: an implication is from one node to one node"},
+		{tiny, "v: 60", "v: 60\nimplied: [{if: {reached: \"no\"}, then: {reached: \"yes\"}}]", "cubes/tiny.yaml:4: an implication is between two dimensions"},
+		{tiny, "v: 60", "v: 60\nimplied: [{if: {planet: moon}, then: {reached: \"yes\"}}]", `cubes/tiny.yaml:4: planet has no node "moon"`},
 	} {
 		files := small(t)
 		text := string(files[c.file].Data)

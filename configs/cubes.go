@@ -31,6 +31,11 @@ type cubeFile struct {
 		Apart      [][]string        `yaml:"apart"`
 		Measures   []gateway.Measure `yaml:"measures"`
 	} `yaml:"cubes"`
+	Impossible []map[string]string `yaml:"impossible"`
+	Implied    []struct {
+		If   map[string]string `yaml:"if"`
+		Then map[string]string `yaml:"then"`
+	} `yaml:"implied"`
 }
 
 type dimensionFile struct {
@@ -118,6 +123,7 @@ func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contr
 		r.readDimension(&r.file.Dimensions[i], r.top.at("dimensions").at(i))
 	}
 	r.readCubes()
+	r.readFacts()
 	if err := r.found.err(); err != nil {
 		return nil, err
 	}

@@ -117,3 +117,19 @@ func TestGroupedDimension(t *testing.T) {
 		t.Errorf("reading the demo as a file: %v", err)
 	}
 }
+
+// A child whose first sector is the police has a police report: that no report of
+// it exists is impossible by definition.
+func TestDemoDeclaresItsStructuralZeros(t *testing.T) {
+	d, err := Definition("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []gateway.Fact{{Dimension: "first_sector", Node: "police"}, {Dimension: "reached", Node: gateway.ReachedNoStart}}
+	if len(d.Impossible) != 1 || !slices.Equal(d.Impossible[0], want) {
+		t.Errorf("structural zeros are %v, want %v", d.Impossible, want)
+	}
+	if len(d.Implied) != 10 {
+		t.Errorf("%d implications, want 10", len(d.Implied))
+	}
+}
