@@ -3,6 +3,7 @@ package warehouse_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -131,4 +132,31 @@ func timed(b *testing.B, f func(context.Context) error) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Since(start)
+}
+
+// BenchmarkLoad stores ten blocks a load, verified.
+func BenchmarkLoad(b *testing.B) {
+	w, _ := open(b)
+	c := contract(b, "police")
+	if err := w.Prepare(b.Context(), []*gateway.Contract{c}); err != nil {
+		b.Fatal(err)
+	}
+	block := fill(rand.New(rand.NewPCG(1, 1)), c, gateway.BlockRows)
+	id := gateway.LoadID(0)
+	for b.Loop() {
+		id++
+		l, err := w.NewLoad(b.Context(), c, id)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for range 10 {
+			if err := l.Append(b.Context(), block); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := l.Finish(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*10*gateway.BlockRows/b.Elapsed().Seconds(), "rows/s")
 }

@@ -70,6 +70,7 @@ type counting struct {
 	order     map[gateway.ContractID]int // from 1: sectors as numbers
 	columns   []sourceColumn             // what events carry for the sources
 	slots     map[string]*slot
+	word      string // type of an event's word
 	regions   *regions
 	children  uint32 // how many
 }
@@ -101,9 +102,14 @@ func (w *Warehouse) newCounting(b Build) (*counting, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.slots, err = newSlots(b.Definition, c.holdsSets)
+	var eventBits uint
+	c.slots, eventBits, err = newSlots(b.Definition, c.holdsSets)
 	if err != nil {
 		return nil, err
+	}
+	c.word = "UInt64"
+	if eventBits < 32 {
+		c.word = "UInt32"
 	}
 	c.regions = c.newRegions()
 	return c, nil

@@ -117,8 +117,8 @@ func (c *counting) selectPart(p *part) string {
 		return fmt.Sprintf(`SELECT bitAnd(attr, %d) AS a, toUInt64(0) AS e, toUInt64(least(length(ev), %d)) AS r, count() AS n, sum(rk) AS ck
 			FROM %s GROUP BY a, e, r`, p.attrs, limit, c.table("kids"))
 	}
-	return fmt.Sprintf(`SELECT bitAnd(attr, %d) AS a, e, r, count() AS n, sum(rk) AS ck
-		FROM (%s) GROUP BY a, e, r`, p.attrs, c.runs(p, limit))
+	return fmt.Sprintf(`SELECT a, toUInt64(e), toUInt64(r), count() AS n, sum(rk) AS ck
+		FROM (%s) GROUP BY a, e, r`, c.runs(p, limit))
 }
 
 // runs is the SQL of one row for each child and combination of event nodes in
@@ -126,12 +126,12 @@ func (c *counting) selectPart(p *part) string {
 // sorted; where a run of equal ones ends gives the combination, the distance
 // between ends how many records it has. Nothing is hashed, and no child id read.
 func (c *counting) runs(p *part, limit int) string {
-	return fmt.Sprintf(`WITH arraySort(%s) AS s, arrayPushBack(arrayPopFront(s), toUInt64(%d)) AS following,
+	return fmt.Sprintf(`WITH arraySort(%[1]s) AS s, arrayPushBack(arrayPopFront(s), bitNot(to%[2]s(0))) AS following,
 			arrayFilter((i, x, f) -> x != f, arrayEnumerate(s), s, following) AS ends
-		SELECT attr, rk, e, r FROM %s
+		SELECT bitAnd(attr, %[3]d) AS a, rk, e, r FROM %[4]s
 		ARRAY JOIN arrayFilter((x, f) -> x != f, s, following) AS e,
-			arrayMap((last, before) -> toUInt64(least(last - before, %d)), ends, arrayPushFront(arrayPopBack(ends), 0)) AS r`,
-		c.reduced(p), uint64(1<<64-1), c.table("kids"), limit)
+			arrayMap((last, before) -> toUInt16(least(last - before, %[5]d)), ends, arrayPushFront(arrayPopBack(ends), 0)) AS r`,
+		c.reduced(p), c.word, p.attrs, c.table("kids"), limit)
 }
 
 // reduced is the SQL of a child's events with only the part's dimensions left, at
@@ -148,7 +148,7 @@ func (c *counting) reduced(p *part) string {
 			word = append(word, s.in(s.ancestor(s.out("x"), sd.Level)))
 		}
 	}
-	x := strings.Join(append(word, fmt.Sprintf("bitAnd(x, %d)", keep)), " + ")
+	x := "to" + c.word + "(" + strings.Join(append(word, fmt.Sprintf("bitAnd(x, %d)", keep)), " + ") + ")"
 	args, arrays, words := "x", "ev", ""
 	for i, sd := range p.events {
 		if s := c.slots[sd.Name]; s.many {
@@ -163,7 +163,7 @@ func (c *counting) reduced(p *part) string {
 	if words == "" {
 		return "arrayMap(x -> " + x + ", ev)"
 	}
-	return fmt.Sprintf("arrayFlatten(arrayMap((%s) -> %s, %s))", args, words, arrays)
+	return fmt.Sprintf("arrayMap(w -> to%s(w), arrayFlatten(arrayMap((%s) -> %s, %s)))", c.word, args, words, arrays)
 }
 
 // ancestor is the SQL of the place of a leaf's ancestor.

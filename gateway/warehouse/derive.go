@@ -272,7 +272,7 @@ func (c *counting) createTables() []string {
 			ENGINE = MergeTree ORDER BY child` + unsafeSettings,
 		"CREATE TABLE " + c.table("events") + ` (child UInt32, rk UInt64, Sector UInt8, Day Int32, Quarter UInt16` + events.String() + `)
 			ENGINE = MergeTree ORDER BY child` + unsafeSettings,
-		"CREATE TABLE " + c.table("kids") + ` (rk UInt64 CODEC(NONE), attr UInt64, ev Array(UInt64)` + sets.String() + `)
+		"CREATE TABLE " + c.table("kids") + ` (rk UInt64 CODEC(NONE), attr UInt64, ev Array(` + c.word + `)` + sets.String() + `)
 			ENGINE = MergeTree ORDER BY tuple()` + unsafeSettings,
 	}
 }

@@ -113,7 +113,7 @@ func TestKilledEngine(t *testing.T) {
 	if again := load(t, w, c, 3, block); again != kept {
 		t.Errorf("loaded again as %v, not %v", again, kept)
 	}
-	if got := loads(t, w, "police"); len(got) != 2 || got[1] != kept || got[3] != kept {
+	if got := loads(t, w); len(got) != 2 || got[1] != kept || got[3] != kept {
 		t.Errorf("stored: %v", got)
 	}
 }

@@ -24,7 +24,7 @@ func (c *counting) insertKids(from, to uint32) string {
 	inner := []string{"child", "any(rk) AS rk"}
 	attr := []string{"toUInt64(0)"}
 	where := fmt.Sprintf("child >= %d AND child < %d", from, to)
-	inner = append(inner, "groupArray("+c.packed()+") AS ev")
+	inner = append(inner, "groupArray(to"+c.word+"("+c.packed()+")) AS ev")
 	into, outer := []string{"rk", "attr", "ev"}, []string{"rk", "", "ev"}
 	for _, column := range c.columns {
 		if column.sets {

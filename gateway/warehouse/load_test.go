@@ -18,17 +18,17 @@ import (
 )
 
 // contract has a column of every type.
-func contract(t *testing.T, id gateway.ContractID) *gateway.Contract {
-	t.Helper()
+func contract(tb testing.TB, id gateway.ContractID) *gateway.Contract {
+	tb.Helper()
 	return &gateway.Contract{ID: id, Version: 1, Until: gateway.NoDay, Fields: []gateway.Field{
 		{Name: "child_iin", Type: gateway.TypeIIN, Column: gateway.ColumnPID},
 		{Name: "record_id", Type: gateway.TypeIdentifier, Column: "record_id"},
 		{Name: "event_date", Type: gateway.TypeDate, Column: gateway.ColumnDay, Event: true},
-		{Name: "birth", Type: gateway.TypeBirthDate, List: list(t, "age", 4), Column: gateway.ColumnAge},
-		{Name: "sex", Type: gateway.TypeCode, List: list(t, "sex", 2), Column: gateway.ColumnSex},
-		{Name: "kato", Type: gateway.TypeCode, List: list(t, "kato", 20), Column: gateway.ColumnRegion},
-		{Name: "law", Type: gateway.TypeCode, List: list(t, "law", 300), Column: "law"},
-		{Name: "harm", Type: gateway.TypeCode, List: list(t, "harm", 6), Multi: true, Column: "harm"},
+		{Name: "birth", Type: gateway.TypeBirthDate, List: list(tb, "age", 4), Column: gateway.ColumnAge},
+		{Name: "sex", Type: gateway.TypeCode, List: list(tb, "sex", 2), Column: gateway.ColumnSex},
+		{Name: "kato", Type: gateway.TypeCode, List: list(tb, "kato", 20), Column: gateway.ColumnRegion},
+		{Name: "law", Type: gateway.TypeCode, List: list(tb, "law", 300), Column: "law"},
+		{Name: "harm", Type: gateway.TypeCode, List: list(tb, "harm", 6), Multi: true, Column: "harm"},
 		{Name: "closed", Type: gateway.TypeDate, Column: "closed"},
 		{Name: "siblings", Type: gateway.TypeInteger, Column: "siblings"},
 	}}
@@ -99,9 +99,9 @@ func prepare(t *testing.T, w *warehouse.Warehouse, contracts ...*gateway.Contrac
 	}
 }
 
-func loads(t *testing.T, w *warehouse.Warehouse, c gateway.ContractID) map[gateway.LoadID]warehouse.Sums {
+func loads(t *testing.T, w *warehouse.Warehouse) map[gateway.LoadID]warehouse.Sums {
 	t.Helper()
-	loads, err := w.Loads(t.Context(), c)
+	loads, err := w.Loads(t.Context(), "police")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestLoadKeepsEveryRow(t *testing.T) {
 	if sums.Rows != gateway.BlockRows+17 {
 		t.Errorf("stored %d rows", sums.Rows)
 	}
-	if got := loads(t, w, "police")[1<<63+5]; got != sums {
+	if got := loads(t, w)[1<<63+5]; got != sums {
 		t.Errorf("Loads says %v, Finish said %v", got, sums)
 	}
 	var mac uint64
@@ -218,7 +218,7 @@ func TestEraseLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := loads(t, w, "police"); len(got) != 1 || got[7+32] != other {
+	if got := loads(t, w); len(got) != 1 || got[7+32] != other {
 		t.Errorf("after erasing: %v", got)
 	}
 	var inactive uint64
@@ -373,7 +373,7 @@ func TestAbortCommitsNothing(t *testing.T) {
 	}
 	l.Abort()
 	time.Sleep(500 * time.Millisecond)
-	if got := loads(t, w, "police"); len(got) != 0 {
+	if got := loads(t, w); len(got) != 0 {
 		t.Errorf("an aborted load left %v", got)
 	}
 }

@@ -22,8 +22,9 @@ type slot struct {
 	up    [][]int    // by level: place of a leaf → place of its ancestor
 }
 
-// attrBits and eventBits are how much of a word of 64 bits slots may take: an
-// array element of all ones must never occur (see runs).
+// maxWordBits is how much of a word of 64 bits slots may take; events that need
+// fewer than 32 are held in words of 32. A word of all ones never occurs: it ends
+// an array (see runs).
 const maxWordBits = 63
 
 func eventDimension(d *gateway.Dimension) bool {
@@ -36,8 +37,8 @@ func eventDimension(d *gateway.Dimension) bool {
 }
 
 // newSlots places every dimension of the definition.
-func newSlots(d *gateway.Definition, many func(*gateway.Dimension) bool) (map[string]*slot, error) {
-	slots := map[string]*slot{}
+func newSlots(d *gateway.Definition, many func(*gateway.Dimension) bool) (slots map[string]*slot, eventBits uint, err error) {
+	slots = map[string]*slot{}
 	var attrs, events uint
 	for i := range d.Dimensions {
 		s := newSlot(&d.Dimensions[i])
@@ -51,10 +52,10 @@ func newSlots(d *gateway.Definition, many func(*gateway.Dimension) bool) (map[st
 		slots[s.dim.Name] = s
 	}
 	if max(attrs, events) > maxWordBits {
-		return nil, gateway.Errorf(gateway.Invalid,
+		return nil, 0, gateway.Errorf(gateway.Invalid,
 			"the dimensions have too many codes to be counted together; make another release for some of them")
 	}
-	return slots, nil
+	return slots, events, nil
 }
 
 func newSlot(d *gateway.Dimension) *slot {

@@ -137,6 +137,7 @@ var safeSettings = clickhouse.Settings{
 	"skip_unavailable_shards":       0, // a dead shard must not halve a count without a word
 	"distributed_foreground_insert": 1,
 	"select_sequential_consistency": 1,
+	"max_query_size":                16 << 20, // code lists are spelled out in statements
 }
 
 func confirmSettings(ctx context.Context, conn driver.Conn, user string) error {
