@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -69,6 +68,7 @@ func lock(data, command string) (unlock func(), err error) {
 // A node is a whole gateway in this process: its engine or cluster, its registry,
 // its exchange and its HTTP server.
 type node struct {
+	owner    string // the command, for whoever finds the directory locked
 	config   *configs.Config
 	address  string // of the API, with the port that was given
 	keys     *pseudonym.Keyring
@@ -81,40 +81,36 @@ type node struct {
 	closers  []func() error // in the order of opening
 }
 
-// openNode opens everything, in the order in which each part needs the others.
-// What was opened is closed again when a later part fails.
-func openNode(ctx context.Context, c *cli, config *configs.Config, log *slog.Logger) (n *node, err error) {
-	n = &node{config: config, log: log}
+// open opens everything but the listener, in the order in which each part needs
+// the others. What was opened is closed again when a later part fails.
+func (n *node) open(ctx context.Context, c *cli) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
 		}
 	}()
-	unlock, err := lock(config.Data, "serve")
+	unlock, err := lock(n.config.Data, n.owner)
 	if err != nil {
-		return n, err
+		return err
 	}
 	n.closers = append(n.closers, func() error { unlock(); return nil })
-	keyring, identity := config.Keyring()
+	keyring, identity := n.config.Keyring()
 	n.keys, err = openKeyring(keyring, identity)
 	if err != nil {
-		return n, err
+		return err
 	}
-	n.registry, err = openRegistry(ctx, pathsOf(config.Data), n.keys, c)
+	n.registry, err = openRegistry(ctx, pathsOf(n.config.Data), n.keys, c)
 	if err != nil {
-		return n, err
+		return err
 	}
 	n.closers = append(n.closers, n.registry.Close)
 	house, err := n.openWarehouse(ctx, c)
 	if err != nil {
-		return n, err
+		return err
 	}
 	n.closers = append(n.closers, house.Close)
 	n.exchange, err = n.openExchange(ctx, c, house)
-	if err != nil {
-		return n, err
-	}
-	return n, n.listen(ctx, c)
+	return err
 }
 
 func openRegistry(ctx context.Context, p paths, keys *pseudonym.Keyring, c *cli) (*registry.Registry, error) {
@@ -230,10 +226,7 @@ func (n *node) listen(ctx context.Context, c *cli) error {
 		scheme = "https"
 	}
 	n.address = scheme + "://" + n.listener.Addr().String()
-	n.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(discardText{n.log.Handler()}, slog.LevelDebug),
-	}
+	n.server = api.Server(handler, n.log)
 	return nil
 }
 
@@ -295,12 +288,4 @@ func (n *node) close() error {
 	}
 	n.closers = nil
 	return errors.Join(errs...)
-}
-
-// discardText drops the text of net/http's own complaints, which may hold parts
-// of a request, and keeps that there was one.
-type discardText struct{ slog.Handler }
-
-func (d discardText) Handle(ctx context.Context, r slog.Record) error {
-	return d.Handler.Handle(ctx, slog.NewRecord(r.Time, r.Level, "connection failed", 0))
 }

@@ -1,7 +1,7 @@
 // Package api speaks HTTP for Pana: it authenticates a request, hands it to
 // package exchange, and turns what comes back into an answer. It decides nothing.
 //
-// Call [New] and serve the handler. Every failure is an RFC 9457 problem document
+// Call [New] and serve the handler with [Server]. Every failure is an RFC 9457 problem document
 // with a stable type; what the caller may not know of is 404. Each request is one
 // log event, which holds the route's pattern and never the path, the query, a
 // header or a body.
@@ -11,9 +11,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
@@ -35,11 +37,14 @@ type Options struct {
 type Limits struct {
 	BodyBytes int64         // of an upload; default 16 GiB
 	Rows      int           // of an upload; default 10,000,000
-	Idle      time.Duration // without a byte of an upload; default 30 s
+	Idle      time.Duration // of waiting for 16 KiB of a body, or for its end; default 30 s
 	JSONBytes int64         // of any other body; default 1 MiB
 }
 
-type server struct{ Options }
+type server struct {
+	Options
+	router chi.Router
+}
 
 // New returns the handler.
 func New(o Options) (http.Handler, error) {
@@ -47,8 +52,9 @@ func New(o Options) (http.Handler, error) {
 		return nil, errors.New("api: Exchange, Log, Now, TableSchema and Template are required")
 	}
 	o.Limits = o.Limits.withDefaults()
-	s := &server{o}
 	r := chi.NewRouter()
+	s := &server{o, r}
+	r.Use(middleware.GetHead)
 	r.NotFound(s.public(func(*http.Request) (answer, error) { return answer{}, errNoRoute }))
 	r.MethodNotAllowed(s.public(func(*http.Request) (answer, error) { return answer{}, errNoMethod }))
 	r.Get("/healthz", s.public(func(*http.Request) (answer, error) { return text("ok\n"), nil }))
@@ -100,6 +106,25 @@ func (s *server) routes(r chi.Router) {
 	r.Get("/access/keys", s.handle(s.keys))
 	r.Post("/access/keys", s.handle(s.addKey))
 	r.Delete("/access/keys/{key}", s.handle(s.revokeKey))
+}
+
+// allowed is which methods the request's address takes.
+func (s *server) allowed(r *http.Request) string {
+	path := r.URL.RawPath
+	if path == "" {
+		path = r.URL.Path
+	}
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		if !s.router.Match(chi.NewRouteContext(), method, path) {
+			continue
+		}
+		methods = append(methods, method)
+		if method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return strings.Join(methods, ", ")
 }
 
 func (s *server) ready(*http.Request) (answer, error) {

@@ -48,12 +48,12 @@ func (s *server) agencies(r *http.Request, caller gateway.Caller) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"agencies": list})
+	return listAnswer("agencies", list)
 }
 
 func (s *server) addAgency(r *http.Request, caller gateway.Caller) (answer, error) {
 	var request exchange.Agency
-	err := s.decode(r, &request)
+	err := decode(r, &request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -69,13 +69,13 @@ func (s *server) keys(r *http.Request, caller gateway.Caller) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"keys": list})
+	return listAnswer("keys", list)
 }
 
 // addKey answers with the key, this once and never again.
 func (s *server) addKey(r *http.Request, caller gateway.Caller) (answer, error) {
 	var request exchange.KeySpec
-	err := s.decode(r, &request)
+	err := decode(r, &request)
 	if err != nil {
 		return answer{}, err
 	}

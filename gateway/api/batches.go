@@ -1,16 +1,13 @@
 package api
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -33,7 +30,7 @@ func (s *server) contracts(r *http.Request, caller gateway.Caller) (answer, erro
 	for _, c := range known {
 		list = append(list, entry{c.ID, c.Version, c.Title, len(c.Fields)})
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"contracts": list})
+	return listAnswer("contracts", list)
 }
 
 func (s *server) contract(r *http.Request, caller gateway.Caller) (answer, error) {
@@ -56,16 +53,23 @@ func (s *server) template(r *http.Request, caller gateway.Caller) (answer, error
 	return answer{media: "text/csv; charset=utf-8", body: s.Template(c)}, nil
 }
 
-// language is the first of our languages that Accept-Language names.
+// language is which of our languages Accept-Language likes best (RFC 9110 12.5.4),
+// the first of those it likes as much.
 func language(r *http.Request) string {
+	best, most := "en", 0.0
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
-		base, _, _ := strings.Cut(strings.ToLower(tag), "-")
-		if slices.Contains([]string{"kk", "ru", "en"}, base) {
-			return base
+		tag, weight, weighted := strings.Cut(part, ";")
+		base, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
+		q := 1.0
+		if weighted {
+			text, _ := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+			q, _ = strconv.ParseFloat(text, 64) // 0 where it is none: not wanted
+		}
+		if q > most && slices.Contains([]string{"kk", "ru", "en"}, base) {
+			best, most = base, q
 		}
 	}
-	return "en"
+	return best
 }
 
 // upload takes one batch: 201 with the receipt, 200 with the same bytes for a
@@ -113,10 +117,9 @@ func (s *server) uploadRequest(r *http.Request) (exchange.Upload, error) {
 	if r.ContentLength > s.Limits.BodyBytes {
 		return u, gateway.Errorf(gateway.TooLarge, "the batch has more than %d bytes; split it", s.Limits.BodyBytes)
 	}
-	u.Body = &body{
-		reader: http.MaxBytesReader(nil, r.Body, s.Limits.BodyBytes), ctx: r.Context,
-		limit: s.Limits.BodyBytes, idle: s.Limits.Idle, now: s.Now, deadline: deadlineOf(r),
-	}
+	b := r.Body.(*body) // limitBody made it one
+	b.limit = s.Limits.BodyBytes
+	u.Body = b
 	return u, nil
 }
 
@@ -131,8 +134,8 @@ func idempotencyKey(h http.Header) (string, error) {
 	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
 		key = key[1 : len(key)-1]
 	}
-	if key == "" || len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return "", gateway.Errorf(gateway.Invalid, "Idempotency-Key is 1 to 255 printable ASCII characters without spaces")
+	if key == "" || len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+		return "", gateway.Errorf(gateway.Invalid, "Idempotency-Key is 1 to 255 printable ASCII characters without spaces, quotes and backslashes")
 	}
 	return key, nil
 }
@@ -191,35 +194,12 @@ func manifest(q url.Values) (gateway.Manifest, error) {
 	return m, nil
 }
 
-// body is an upload's body: bounded in bytes, and given up when no byte comes for
-// a while or the request ends.
-type body struct {
-	reader   io.Reader
-	ctx      func() context.Context
-	limit    int64
-	idle     time.Duration
-	now      func() time.Time
-	deadline func(time.Time) error
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	if b.ctx().Err() != nil {
-		return 0, b.ctx().Err()
-	}
-	_ = b.deadline(b.now().Add(b.idle)) // without one the server's own timeouts stand
-	n, err := b.reader.Read(p)
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return n, gateway.Errorf(gateway.TooLarge, "the batch has more than %d bytes; split it", b.limit)
-	}
-	return n, err
-}
-
 func (s *server) batches(r *http.Request, caller gateway.Caller) (answer, error) {
 	list, err := s.Exchange.Batches(r.Context(), caller)
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"batches": list})
+	return listAnswer("batches", list)
 }
 
 func (s *server) batch(r *http.Request, caller gateway.Caller) (answer, error) {

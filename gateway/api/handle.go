@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"mime"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,10 +38,13 @@ func jsonAnswer(status int, v any) (answer, error) {
 	return answer{status: status, media: "application/json", body: append(body, '\n')}, nil
 }
 
-var (
-	errNoRoute  = gateway.Errorf(gateway.NotFound, "there is nothing at this address; the routes are listed in the README")
-	errNoMethod = gateway.Errorf(gateway.NotFound, "this address does not take this method")
-)
+// listAnswer answers with a list under a name, [] where there is nothing.
+func listAnswer[T any](name string, list []T) (answer, error) {
+	if list == nil {
+		list = []T{}
+	}
+	return jsonAnswer(http.StatusOK, map[string][]T{name: list})
+}
 
 // an event is the one log line of a request.
 type event struct {
@@ -54,33 +57,24 @@ type event struct {
 func (s *server) handle(h func(r *http.Request, caller gateway.Caller) (answer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		e := event{request: rand.Text()[:12], start: s.Now()}
+		s.limitBody(w, r)
 		a, err := s.guard(r, func() (answer, error) {
 			caller, err := s.authenticate(r)
 			if err != nil {
 				return answer{}, err
 			}
 			e.caller = caller
-			return h(withDeadline(w, r), caller)
+			return h(r, caller)
 		})
 		s.respond(w, r, e, a, err)
 	}
-}
-
-type deadlineKey struct{}
-
-// withDeadline lets a handler move the read deadline of its connection.
-func withDeadline(w http.ResponseWriter, r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), deadlineKey{}, http.NewResponseController(w).SetReadDeadline))
-}
-
-func deadlineOf(r *http.Request) func(time.Time) error {
-	return r.Context().Value(deadlineKey{}).(func(time.Time) error)
 }
 
 // public runs a handler that anybody may call.
 func (s *server) public(h func(r *http.Request) (answer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		e := event{request: rand.Text()[:12], start: s.Now()}
+		s.limitBody(w, r)
 		a, err := s.guard(r, func() (answer, error) { return h(r) })
 		s.respond(w, r, e, a, err)
 	}
@@ -123,7 +117,11 @@ func (s *server) authenticate(r *http.Request) (gateway.Caller, error) {
 // respond writes the answer or the problem, and the request's one log event.
 func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answer, err error) {
 	if err != nil {
+		err = interrupted(r.Context(), err)
 		a = problem(err, e.request)
+	}
+	if a.status == http.StatusMethodNotAllowed {
+		a.header["Allow"] = s.allowed(r)
 	}
 	if a.status == 0 {
 		a.status = http.StatusOK
@@ -133,6 +131,7 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 		h.Set(name, value)
 	}
 	h.Set("Content-Type", a.media)
+	h.Set("Content-Length", strconv.Itoa(len(a.body))) // HEAD says it too
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Request-Id", e.request)
@@ -142,7 +141,7 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 	w.WriteHeader(a.status)
 	n, writeErr := w.Write(a.body)
 	level := slog.LevelInfo
-	if a.status >= http.StatusInternalServerError {
+	if a.status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		level = slog.LevelError
 	}
 	attrs := []slog.Attr{
@@ -157,6 +156,15 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 		attrs = append(attrs, slog.Bool("cut", true))
 	}
 	s.Log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+}
+
+// interrupted names the failure of a request that ended before its handler did:
+// its client left, or the gateway is being stopped. That is no fault of the system.
+func interrupted(ctx context.Context, err error) error {
+	if kind, _ := classify(err); kind == gateway.Internal && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }
 
 // route is the pattern of the route, never the path: a path may hold anything.
@@ -182,111 +190,4 @@ func logText(err error) string {
 		return e.Err.Error()
 	}
 	return err.Error()
-}
-
-// kinds maps a kind of error to its status and its problem type.
-var kinds = map[gateway.Kind]struct {
-	status int
-	slug   string
-	title  string
-}{
-	gateway.Internal:        {http.StatusInternalServerError, "internal", "The gateway failed"},
-	gateway.Invalid:         {http.StatusBadRequest, "invalid", "The request is not valid"},
-	gateway.Unauthenticated: {http.StatusUnauthorized, "unauthenticated", "A valid key is needed"},
-	gateway.NotFound:        {http.StatusNotFound, "not-found", "Not found"},
-	gateway.Forbidden:       {http.StatusForbidden, "forbidden", "Not allowed"},
-	gateway.Conflict:        {http.StatusConflict, "conflict", "Not now"},
-	gateway.Mismatch:        {http.StatusUnprocessableEntity, "idempotency-mismatch", "The key was used for other content"},
-	gateway.Overloaded:      {http.StatusServiceUnavailable, "overloaded", "Try again later"},
-	gateway.TooLarge:        {http.StatusRequestEntityTooLarge, "too-large", "Too large"},
-	gateway.Unsupported:     {http.StatusUnsupportedMediaType, "unsupported", "Not a form we read"},
-	gateway.Withheld:        {http.StatusConflict, "withheld", "The release does not answer"},
-}
-
-// document is an RFC 9457 problem document.
-type document struct {
-	Type     string             `json:"type"`
-	Title    string             `json:"title"`
-	Status   int                `json:"status"`
-	Detail   string             `json:"detail,omitempty"`
-	Instance string             `json:"instance"`
-	Errors   []gateway.RowError `json:"errors,omitempty"`
-	Omitted  int                `json:"errors_omitted,omitempty"`
-	Rows     int                `json:"rows_refused,omitempty"`
-}
-
-// problem is the one place where errors become answers. What nobody classified
-// is internal and says nothing.
-func problem(err error, request string) answer {
-	kind, e := classify(err)
-	k := kinds[kind]
-	d := document{
-		Type: "urn:pana:problem:" + k.slug, Title: k.title, Status: k.status,
-		Instance: "urn:pana:request:" + request,
-	}
-	if e != nil {
-		d.Detail = e.Detail
-		if e.Problems != nil {
-			d.Status, d.Type, d.Title = http.StatusUnprocessableEntity, "urn:pana:problem:refused-batch", "The batch was refused"
-			d.Errors, d.Omitted, d.Rows = e.Problems.First, e.Problems.Omitted, e.Problems.Rows
-		}
-	}
-	body, encodeErr := json.Marshal(d)
-	if encodeErr != nil {
-		body = []byte(`{"type":"urn:pana:problem:internal","status":500}`)
-	}
-	a := answer{status: d.Status, media: "application/problem+json", body: append(body, '\n'), header: map[string]string{}}
-	switch kind {
-	case gateway.Unauthenticated:
-		a.header["WWW-Authenticate"] = `Bearer realm="pana"`
-	case gateway.Overloaded, gateway.Conflict:
-		a.header["Retry-After"] = "5"
-	default:
-	}
-	return a
-}
-
-// classify returns the kind of an error, and the error whose detail the caller
-// may read. An internal error has none.
-func classify(err error) (gateway.Kind, *gateway.Error) {
-	if e, ok := errors.AsType[*gateway.Error](err); ok {
-		if e.Kind == gateway.Internal {
-			return gateway.Internal, nil
-		}
-		return e.Kind, e
-	}
-	if k, ok := errors.AsType[gateway.Kind](err); ok {
-		return k, nil
-	}
-	return gateway.Internal, nil
-}
-
-// mediaIs reports whether a header names a media type; parameters but a UTF-8
-// charset are refused.
-func mediaIs(header, want string) bool {
-	media, params, err := mime.ParseMediaType(header)
-	if err != nil || media != want {
-		return false
-	}
-	for name, value := range params {
-		if name != "charset" || !strings.EqualFold(value, "utf-8") {
-			return false
-		}
-	}
-	return true
-}
-
-// decode reads a JSON body strictly into v.
-func (s *server) decode(r *http.Request, v any) error {
-	if !mediaIs(r.Header.Get("Content-Type"), "application/json") {
-		return gateway.Errorf(gateway.Unsupported, "send the body as application/json")
-	}
-	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, s.Limits.JSONBytes))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err != nil || d.More() {
-		// The decoder's text may quote the body, so it is not repeated.
-		return gateway.Errorf(gateway.Invalid, "the body is not the JSON object that this address takes; see the README")
-	}
-	return nil
 }

@@ -23,7 +23,7 @@ func (s *server) releases(r *http.Request, caller gateway.Caller) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"releases": list})
+	return listAnswer("releases", list)
 }
 
 // build counts and protects a release. It answers when that is done.
@@ -33,7 +33,7 @@ func (s *server) build(r *http.Request, caller gateway.Caller) (answer, error) {
 		From       string `json:"from"`
 		To         string `json:"to"`
 	}
-	err := s.decode(r, &request)
+	err := decode(r, &request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -82,7 +82,7 @@ func (s *server) approve(r *http.Request, caller gateway.Caller) (answer, error)
 		Digest string `json:"digest"`
 		Reason string `json:"reason"`
 	}
-	err := s.decode(r, &request)
+	err := decode(r, &request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -109,7 +109,7 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 		Filter  map[string]string `json:"filter"`
 		Purpose gateway.Purpose   `json:"purpose"`
 	}
-	err := s.decode(r, &request)
+	err := decode(r, &request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -120,10 +120,24 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if strings.HasPrefix(r.Header.Get("Accept"), "text/csv") {
+	if prefersCSV(r.Header.Get("Accept")) {
 		return tableCSV(table)
 	}
 	return jsonAnswer(http.StatusOK, table)
+}
+
+// prefersCSV reports whether Accept names CSV before JSON or anything.
+func prefersCSV(accept string) bool {
+	for part := range strings.SplitSeq(accept, ",") {
+		media, _, _ := strings.Cut(part, ";")
+		switch strings.ToLower(strings.TrimSpace(media)) {
+		case "text/csv":
+			return true
+		case "application/json", "application/*", "*/*":
+			return false
+		}
+	}
+	return false
 }
 
 // tableCSV writes one line a cell. Every cell of the file is a code, a status or

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// pace is how many bytes of a body must come in each [Limits.Idle] of waiting for
+// it, unless it ends before: a sender of one byte a second would hold a place
+// among the uploads for years (trust.md 6.4, B22).
+const pace = 16 << 10
+
+// A body is the body of a request: bounded in bytes, and given up when it comes
+// too slowly or its request ends. Only the time spent waiting for bytes counts, so
+// that a busy gateway does not blame the sender.
+type body struct {
+	io.ReadCloser
+	ctx      func() context.Context
+	limit    int64 // in bytes
+	read     int64
+	idle     time.Duration
+	left     time.Duration // of idle, in this window
+	window   int           // bytes that came in it
+	now      func() time.Time
+	deadline func(time.Time) error
+}
+
+// limitBody puts a [body] in the place of the request's own. The deadline that it
+// sets also ends the server's wait for a body that no handler wants.
+func (s *server) limitBody(w http.ResponseWriter, r *http.Request) {
+	b := &body{
+		ReadCloser: r.Body, ctx: r.Context, limit: s.Limits.JSONBytes, idle: s.Limits.Idle, left: s.Limits.Idle,
+		now: s.Now, deadline: http.NewResponseController(w).SetReadDeadline,
+	}
+	if r.Body != http.NoBody {
+		b.wait()
+	}
+	r.Body = b
+}
+
+// wait lets the next read take what is left of the window. Where the connection
+// has no deadlines the server's own timeouts stand.
+func (b *body) wait() { _ = b.deadline(b.now().Add(b.left)) }
+
+// Read reads into p. Its errors hold nothing of the body or of the connection.
+func (b *body) Read(p []byte) (int, error) {
+	err := b.ctx().Err()
+	if err != nil {
+		return 0, err
+	}
+	p = p[:min(int64(len(p)), b.limit-b.read+1)]
+	start := b.now()
+	b.wait()
+	n, err := b.ReadCloser.Read(p)
+	b.left -= b.now().Sub(start)
+	b.read += int64(n)
+	b.window += n
+	if b.window >= pace {
+		b.left, b.window = b.idle, 0
+	}
+	switch {
+	case b.read > b.limit:
+		return 0, gateway.Errorf(gateway.TooLarge, "the body has more than %d bytes; split it", b.limit)
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF):
+		// The server goes on to watch for the client's leaving, under no deadline.
+		_ = b.deadline(time.Time{})
+		return n, io.EOF
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, errSlow
+	case b.ctx().Err() != nil:
+		return n, b.ctx().Err()
+	}
+	return n, errCut
+}
+
+// mediaIs reports whether a header names a media type; parameters but a UTF-8
+// charset are refused.
+func mediaIs(header, want string) bool {
+	media, params, err := mime.ParseMediaType(header)
+	if err != nil || media != want {
+		return false
+	}
+	for name, value := range params {
+		if name != "charset" || !strings.EqualFold(value, "utf-8") {
+			return false
+		}
+	}
+	return true
+}
+
+// decode reads a JSON body strictly into v: one value, no name that v has not,
+// and none twice.
+func decode(r *http.Request, v any) error {
+	if !mediaIs(r.Header.Get("Content-Type"), "application/json") {
+		return gateway.Errorf(gateway.Unsupported, "send the body as application/json")
+	}
+	// The decoder's text may quote the body, so it is not repeated.
+	bad := gateway.Errorf(gateway.Invalid, "the body is not the JSON object that this address takes; see the README")
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err = d.Decode(v)
+	if err != nil {
+		return bad
+	}
+	_, err = d.Token()
+	if !errors.Is(err, io.EOF) || doubled(json.NewDecoder(bytes.NewReader(text))) {
+		return bad
+	}
+	return nil
+}
+
+// doubled reports whether an object in the next JSON value has a name twice:
+// which of the two is meant would be a guess.
+func doubled(d *json.Decoder) bool {
+	token, err := d.Token()
+	open, ok := token.(json.Delim)
+	if err != nil || !ok {
+		return false
+	}
+	names := map[string]bool{}
+	for d.More() {
+		if open == '{' {
+			name, _ := d.Token()
+			key, _ := name.(string)
+			key = strings.ToLower(key) // encoding/json does not tell them apart either
+			if names[key] {
+				return true
+			}
+			names[key] = true
+		}
+		if doubled(d) {
+			return true
+		}
+	}
+	_, _ = d.Token() // the closing one
+	return false
+}

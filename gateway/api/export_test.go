@@ -1,0 +1,40 @@
+package api
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"net/url"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// Pace is how many bytes of a body must come in each idle time.
+const Pace = pace
+
+// IdempotencyKey, ContentDigest, Manifest, Decode and Language are the parsers of
+// a request, for fuzzing.
+func IdempotencyKey(h http.Header) (string, error) { return idempotencyKey(h) }
+
+// ContentDigest is contentDigest.
+func ContentDigest(h http.Header) ([sha256.Size]byte, error) { return contentDigest(h) }
+
+// Manifest is manifest.
+func Manifest(q url.Values) (gateway.Manifest, error) { return manifest(q) }
+
+// Decode is decode.
+func Decode(r *http.Request, v any) error { return decode(r, v) }
+
+// Language is language.
+func Language(r *http.Request) string { return language(r) }
+
+// Slugs are the slugs of all problem types.
+func Slugs() []string {
+	slugs := []string{
+		formOf(errNoMethod, gateway.Invalid, nil).slug, formOf(errSlow, gateway.Invalid, nil).slug,
+		formOf(nil, gateway.Invalid, &gateway.Error{Problems: &gateway.Problems{}}).slug,
+	}
+	for _, f := range forms {
+		slugs = append(slugs, f.slug)
+	}
+	return slugs
+}

@@ -1,0 +1,254 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/api"
+	"github.com/pana-exchange/pana/gateway/registry"
+)
+
+// A refusal is a call that is refused, and how (trust.md 6.4).
+type refusal struct {
+	name   string
+	call   call
+	status int
+	slug   string
+}
+
+// TestRefusals sends what must be refused. Each answer is a problem document that
+// repeats nothing of the request, and changes nothing.
+func TestRefusals(t *testing.T) {
+	const most = 1 << 20
+	s := newStack(t, func(p parts) { p.api.Limits = api.Limits{BodyBytes: most, Rows: 40} })
+	digest := sending("police", "police", small(t, 3)).header["Content-Digest"]
+	s.want(t, http.StatusCreated, sending("police", "police", small(t, 3)).with("Idempotency-Key", "taken"))
+	before := s.state(t)
+	seen := map[string]bool{}
+	for _, c := range append(uploadRefusals(t, digest, most), otherRefusals()...) {
+		t.Run(c.name, func(t *testing.T) {
+			r := s.do(t, c.call)
+			if r.status != c.status || r.slug(t) != c.slug {
+				t.Fatalf("got %d %s, want %d %s: %s", r.status, r.slug(t), c.status, c.slug, r.body)
+			}
+			if !seen[c.slug] {
+				seen[c.slug] = true
+				r.golden(t)
+			}
+		})
+	}
+	if s.state(t) != before {
+		t.Error("a refused request changed something")
+	}
+	if strings.Contains(s.log.String(), canary) {
+		t.Error("the log repeats what was sent")
+	}
+}
+
+func uploadRefusals(t *testing.T, digest string, most int) []refusal {
+	t.Helper()
+	good := sending("police", "police", small(t, 3))
+	const batches = "/v1/contracts/police/batches"
+	return []refusal{
+		{"B1 no Idempotency-Key", good.with("Idempotency-Key", ""), 400, "invalid"},
+		{"B2 key of 256 characters", good.with("Idempotency-Key", strings.Repeat("k", 256)), 400, "invalid"},
+		{"B2 key with a space", good.with("Idempotency-Key", canary+" x"), 400, "invalid"},
+		{"B2 key beyond ASCII", good.with("Idempotency-Key", canary+"ы"), 400, "invalid"},
+		{"B2 key with a quote inside", good.with("Idempotency-Key", canary+`"x`), 400, "invalid"},
+		{"B2 empty quoted key", good.with("Idempotency-Key", `""`), 400, "invalid"},
+		{"B3 same key, other body", sending("police", "police", small(t, 2)).with("Idempotency-Key", "taken"), 422, "mismatch"},
+		{"B3 same key, other period", good.with("Idempotency-Key", "taken").at(batches + "?period_from=2023-01-01&period_to=2025-12-30"), 422, "mismatch"},
+		{"B6 no Content-Type", good.with("Content-Type", ""), 415, "unsupported"},
+		{"B7 text/html", good.with("Content-Type", "text/html"), 415, "unsupported"},
+		{"B7 no media type at all", good.with("Content-Type", canary), 415, "unsupported"},
+		{"B8 UTF-16", good.with("Content-Type", "text/csv; charset=utf-16"), 415, "unsupported"},
+		{"B8 unknown parameter", good.with("Content-Type", "text/csv; x="+canary), 415, "unsupported"},
+		{"B9 brotli", good.with("Content-Encoding", "br"), 415, "unsupported"},
+		{"B9 gzip twice", good.with("Content-Encoding", "gzip, gzip"), 415, "unsupported"},
+		{"B10 wrong digest", good.with("Content-Digest", "sha-256=:"+strings.Repeat("A", 43)+"=:"), 400, "invalid"},
+		{"B11 md5 alone", good.with("Content-Digest", "md5=:"+canary+":"), 400, "invalid"},
+		{"B12 two digests, one wrong", good.with("Content-Digest", digest+", sha-256=:"+strings.Repeat("A", 43)+"=:"), 400, "invalid"},
+		{"B12 digest too short", good.with("Content-Digest", "sha-256=:AAAA:"), 400, "invalid"},
+		{"B12 digest without colons", good.with("Content-Digest", "sha-256="+strings.Repeat("A", 43)+"="), 400, "invalid"},
+		{"B12 digest in base64 that is not strict", good.with("Content-Digest", "sha-256=:"+strings.Repeat("A", 42)+"B=:"), 400, "invalid"},
+		{"B13 no digest", good.with("Content-Digest", ""), 400, "invalid"},
+		{"B28 one byte too many", sending("police", "police", strings.Repeat("x", most+1)), 413, "too-large"},
+		{"B28 the same without a length", unmeasured(sending("police", "police", strings.Repeat("\n", most+1))), 413, "too-large"},
+		{"a bad row", sending("police", "police", table(map[string]string{"report_date": canary})), 422, "refused-batch"},
+		{"B29 empty", call{method: "POST", path: good.path, who: "police", header: sending("police", "police", "").header}, 422, "refused-batch"},
+		{"B30 header only", sending("police", "police", small(t, 0)), 422, "refused-batch"},
+		{"B31 too many rows", sending("police", "police", small(t, 41)), 413, "too-large"},
+		{"B49 unknown column", sending("police", "police", canary+",child_iin\nx,y\n"), 422, "refused-batch"},
+		{"no period", good.at(batches), 400, "invalid"},
+		{"period backwards", good.at(batches + "?period_from=2025-02-01&period_to=2025-01-01"), 400, "invalid"},
+		{"period of no day", good.at(batches + "?period_from=2025-02-30&period_to=" + canary), 400, "invalid"},
+		{"misspelt parameter", good.at(good.path + "&" + canary + "=1"), 400, "invalid"},
+		{"doubled parameter", good.at(good.path + "&reject=rows&reject=batch"), 400, "invalid"},
+		{"unknown reject", good.at(good.path + "&reject=" + canary), 400, "invalid"},
+		{"unknown kind", good.at(good.path + "&kind=" + canary), 400, "invalid"},
+		{"B63 contract of another sector", sending("health", "police", small(t, 3)), 404, "not-found"},
+		{"unknown contract", good.at("/v1/contracts/" + canary + "/batches" + period), 404, "not-found"},
+		{"B66 researcher uploads", sending("researcher", "police", small(t, 3)), 404, "not-found"},
+	}
+}
+
+// unmeasured is an upload whose Content-Length is not known ahead.
+func unmeasured(c call) call {
+	c.body, c.content = struct{ *strings.Reader }{strings.NewReader(c.content)}, ""
+	return c
+}
+
+func otherRefusals() []refusal {
+	ask := func(body string) call { return posting("researcher", "/v1/releases/demo-1/cubes/pathways/table", body) }
+	return []refusal{
+		{"B35 unknown method", call{method: "FOO", path: "/v1/batches", who: "police"}, 405, "method-not-allowed"},
+		{"B35 TRACE", call{method: "TRACE", path: "/v1/batches", who: "police"}, 405, "method-not-allowed"},
+		{"PUT", call{method: "PUT", path: "/v1/batches", who: "police"}, 405, "method-not-allowed"},
+		{"OPTIONS", call{method: "OPTIONS", path: "/v1/batches", who: "police"}, 405, "method-not-allowed"},
+		{"B37 dots", getting("police", "/v1/../admin/"+canary), 404, "not-found"},
+		{"B37 escaped dots", getting("police", "/v1/%2e%2e/admin"), 404, "not-found"},
+		{"B37 escaped slashes", getting("police", "/v1/contracts/..%2f..%2fbatches"), 404, "not-found"},
+		{"B37 double slash", getting("police", "//v1/batches"), 404, "not-found"},
+		{"B37 double slash inside", getting("police", "/v1//batches"), 404, "not-found"},
+		{"no such path", getting("", "/"+canary), 404, "not-found"},
+		{"no such path of ours", getting("", "/v1/"+canary), 404, "not-found"},
+		{"unknown batch", getting("police", "/v1/batches/"+canary), 404, "not-found"},
+		{"B66 agency asks", posting("police", "/v1/releases/demo-1/cubes/pathways/table", `{"measure":"children"}`), 404, "not-found"},
+		{"B75 unknown release", ask(`{"measure":"children","purpose":"evaluation"}`), 404, "not-found"},
+		{"unknown definition", posting("steward", "/v1/releases", `{"definition":"`+canary+`"}`), 404, "not-found"},
+		{"quarter that is none", posting("steward", "/v1/releases", `{"definition":"demo","from":"`+canary+`"}`), 400, "invalid"},
+		{"question that is no JSON", ask(canary), 400, "invalid"},
+		{"question with an unknown name", ask(`{"` + canary + `":1}`), 400, "invalid"},
+		{"question with a name twice", ask(`{"measure":"children","Measure":"records"}`), 400, "invalid"},
+		{"filter with a name twice", ask(`{"filter":{"sex":"F","sex":"M"}}`), 400, "invalid"},
+		{"filters that would be merged", ask(`{"filter":{"sex":"F"},"filter":{"reached":"no"}}`), 400, "invalid"},
+		{"two questions", ask(`{"measure":"children"}{"measure":"records"}`), 400, "invalid"},
+		{"a bracket too many", ask(`{"measure":"children"}}`), 400, "invalid"},
+		{"B59 nested deeply", ask(strings.Repeat(`[`, 20000)), 400, "invalid"},
+		{"B72 a list of codes", ask(`{"filter":{"sex":["F","M"]}}`), 400, "invalid"},
+		{"B72 a range", ask(`{"filter":{"quarter":{"from":"2023Q1"}}}`), 400, "invalid"},
+		{"B70 a filter of 1 MiB", ask(`{"filter":{"sex":"` + strings.Repeat("F", 1<<20) + `"}}`), 413, "too-large"},
+		{"question as a form", ask(`{}`).with("Content-Type", "application/x-www-form-urlencoded"), 415, "unsupported"},
+		{"leaf that is none", getting("officer", "/v1/audit/leaves?from="+canary), 400, "invalid"},
+		{"leaf before the first", getting("officer", "/v1/audit/leaves?from=-1"), 400, "invalid"},
+		{"agency without contract", posting("operator", "/v1/access/agencies", `{"agency":"x","contract":"`+canary+`"}`), 400, "invalid"},
+		{"key of no role", posting("operator", "/v1/access/keys", `{"role":"`+canary+`"}`), 400, "invalid"},
+		{"unknown key", call{method: "DELETE", path: "/v1/access/keys/" + canary, who: "operator"}, 404, "not-found"},
+		{"researcher of an agency", posting("operator", "/v1/access/keys", `{"role":"researcher","subject":"x","organisation":"police","purposes":["p"]}`), 409, "conflict"},
+		{"B61 no key", getting("", "/v1/batches"), 401, "unauthenticated"},
+	}
+}
+
+// TestAllowNamesTheMethods finds in every 405 what the address does take.
+func TestAllowNamesTheMethods(t *testing.T) {
+	s := newStack(t)
+	for path, allow := range map[string]string{
+		"/healthz": "GET, HEAD", "/v1/batches": "GET, HEAD", "/v1/batches/b": "GET, HEAD, DELETE",
+		"/v1/releases": "GET, HEAD, POST", "/v1/contracts/police/batches": "POST",
+	} {
+		for _, method := range []string{"PATCH", "FOO"} {
+			r := s.want(t, http.StatusMethodNotAllowed, call{method: method, path: path, who: "police"})
+			if got := r.header.Get("Allow"); got != allow {
+				t.Errorf("%s: Allow is %q, want %q", path, got, allow)
+			}
+		}
+	}
+	r := s.do(t, call{method: http.MethodHead, path: "/v1/contracts/police/batches", who: "police"})
+	if r.status != http.StatusMethodNotAllowed {
+		t.Errorf("HEAD of what has no GET got %d", r.status)
+	}
+}
+
+// TestKeysThatAreNone sends keys that are missing, malformed, unknown, altered,
+// expired and revoked: the answers are the same bytes (B61, B62).
+func TestKeysThatAreNone(t *testing.T) {
+	s := newStack(t)
+	s.grant(t, "expired", registry.KeySpec{Role: gateway.RoleSteward, Subject: "a", Org: "a", Expires: time.Now().Add(time.Minute)})
+	s.grant(t, "revoked", registry.KeySpec{Role: gateway.RoleSteward, Subject: "b", Org: "b"})
+	s.want(t, http.StatusOK, getting("expired", "/v1/contracts"))
+	s.want(t, http.StatusOK, getting("revoked", "/v1/contracts"))
+	s.want(t, http.StatusOK, call{method: "DELETE", path: "/v1/access/keys/" + s.ids["revoked"], who: "operator"})
+	s.later.Store(int64(2 * time.Minute))
+	police := s.keys["police"]
+	last := map[bool]string{true: "1", false: "0"}[strings.HasSuffix(police, "0")]
+	first := s.want(t, http.StatusUnauthorized, getting("", "/v1/contracts"))
+	if first.header.Get("WWW-Authenticate") == "" {
+		t.Error("a 401 says which scheme it wants (RFC 9110 11.6.1)")
+	}
+	for name, header := range map[string]string{
+		"empty": "Bearer ", "word": "Bearer " + canary, "basic": "Basic " + police, "no scheme": police, "doubled": "Bearer " + police + " " + police,
+		"altered": "Bearer " + police[:len(police)-1] + last, "cut": "Bearer " + police[:len(police)-1], "huge": "Bearer " + strings.Repeat("k", 12<<10),
+		"expired": "Bearer " + s.keys["expired"], "revoked": "Bearer " + s.keys["revoked"], "binary": "Bearer \xff\xfe",
+	} {
+		r := s.want(t, http.StatusUnauthorized, getting("", "/v1/contracts").with("Authorization", header))
+		if r.anonymous() != first.anonymous() || fmt.Sprint(len(r.header)) != fmt.Sprint(len(first.header)) {
+			t.Errorf("%s: the answer differs: %s", name, r.body)
+		}
+	}
+	s.want(t, http.StatusOK, getting("", "/v1/contracts").with("Authorization", "bearer "+police))
+}
+
+// TestStrangersLearnNothing asks every address with a key of every role: what the
+// role may not do is not found, in the same words everywhere.
+func TestStrangersLearnNothing(t *testing.T) {
+	s := newStack(t)
+	everybody := "police steward officer operator researcher"
+	question := `{"measure":"children","purpose":"evaluation"}`
+	upload := sending("police", "police", small(t, 3))
+	for _, route := range []struct {
+		call
+		may string // who gets another answer than 404
+	}{
+		{getting("", "/v1/contracts"), everybody},
+		{getting("", "/v1/contracts/police"), everybody},
+		{getting("", "/v1/contracts/police/template.csv"), everybody},
+		{getting("", "/v1/contracts/health"), "steward officer operator researcher"},
+		{upload, "police"},
+		{getting("", "/v1/batches"), "police steward officer"},
+		{getting("", "/v1/releases"), "steward officer researcher"}, // researchers get the approved ones: none
+		{posting("", "/v1/releases/demo-1/approval", `{}`), ""},
+		{posting("", "/v1/releases/demo-1/cubes/pathways/table", question), ""},
+		{getting("", "/v1/releases/demo-1/risk"), ""},
+		{getting("", "/v1/policies"), "steward officer operator"},
+		{getting("", "/v1/audit/leaves"), "officer"},
+		{getting("", "/v1/audit/checkpoint"), "officer"},
+		{getting("", "/v1/access/agencies"), "operator"},
+		{posting("", "/v1/access/agencies", `{"agency":"x","contract":"police","regions":["10"],"from":"2023Q1"}`), "operator"},
+		{getting("", "/v1/access/keys"), "operator"},
+		{posting("", "/v1/access/keys", `{"role":"steward","subject":"y","organisation":"y"}`), "operator"},
+		{call{method: "DELETE", path: "/v1/access/keys/" + url.PathEscape(s.ids["other-police"])}, "operator"},
+		{posting("", "/v1/releases", `{"definition":"demo","from":"2025Q1","to":"2025Q2"}`), "steward"}, // last: it builds one
+	} {
+		for who := range strings.FieldsSeq(everybody) {
+			route.who = who
+			r := s.do(t, route.call)
+			if may := strings.Contains(route.may, who); may != (r.status != http.StatusNotFound) {
+				t.Errorf("%s %s as %s got %d: %.300s", route.method, route.path, who, r.status, r.body)
+			}
+		}
+	}
+}
+
+// TestEveryTypeHasItsFile finds a golden file for each type of problem and none
+// besides.
+func TestEveryTypeHasItsFile(t *testing.T) {
+	have := map[string]bool{}
+	for _, path := range must(filepath.Glob("testdata/problems/*.json"))(t) {
+		have[strings.TrimSuffix(filepath.Base(path), ".json")] = true
+	}
+	for _, slug := range api.Slugs() {
+		if !have[slug] {
+			t.Errorf("no golden file for problems of type %s", slug)
+		}
+		delete(have, slug)
+	}
+	if len(have) > 0 {
+		t.Errorf("golden files of types that do not exist: %v", have)
+	}
+}
