@@ -317,6 +317,11 @@ func TestCountsAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 			compare(t, "nested", want, nested)
+			masks := cells{}
+			if err := w.CountMasks(t.Context(), b, masks.add); err != nil {
+				t.Fatal(err)
+			}
+			compare(t, "masks", withoutRecords(want), masks)
 			got := cells{}
 			raw, err := w.Count(t.Context(), b)
 			if err != nil {
@@ -334,6 +339,16 @@ func TestCountsAgree(t *testing.T) {
 			noTables(t, name)
 		})
 	}
+}
+
+// withoutRecords are the cells as far as agreement masks count them.
+func withoutRecords(all cells) cells {
+	some := cells{}
+	for label, n := range all {
+		n.Records, n.Top = 0, nil
+		some[label] = n
+	}
+	return some
 }
 
 func compare(t *testing.T, what string, want, got cells) {
