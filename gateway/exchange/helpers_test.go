@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"runtime"
@@ -128,4 +129,16 @@ func many(t *testing.T, n int) []byte {
 // renamed is a line under another record id, its first cell.
 func renamed(line []byte, id string) []byte {
 	return append([]byte(id), line[bytes.IndexByte(line, ','):]...)
+}
+
+// lock takes the write lock of a registry's file until it is given back.
+func lock(t *testing.T, path string) (unlock func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path)
+	ok(t, err)
+	conn, err := db.Conn(t.Context())
+	ok(t, err)
+	_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+	ok(t, err)
+	return func() { _, _ = conn.ExecContext(t.Context(), "ROLLBACK"); _, _ = conn.Close(), db.Close() }
 }

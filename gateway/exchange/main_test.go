@@ -271,7 +271,7 @@ func demo(t *testing.T) *gateway.Definition {
 func small(t *testing.T) *gateway.Definition {
 	t.Helper()
 	d := *demo(t)
-	d.Lineage = "small"
+	d.Lineage, d.Impossible, d.Implied = "small", nil, nil
 	d.Dimensions = slices.DeleteFunc(slices.Clone(d.Dimensions), func(x gateway.Dimension) bool {
 		return x.Name != "sector" && x.Name != "sex" && x.Name != "quarter"
 	})

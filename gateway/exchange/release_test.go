@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
@@ -254,16 +255,28 @@ func (g *gate) askAtOnce(t *testing.T, id gateway.ReleaseID, want []byte) {
 	wait.Wait()
 }
 
-// No leaf, no answer.
+// No leaf, no answer: another process holds the registry's write lock, so that
+// everything can be read and nothing logged.
 func TestAskWithoutALedger(t *testing.T) {
 	g := populated(t)
 	r := g.build(t)
 	g.approve(t, r)
-	g.answer(t, r.ID)
-	ok(t, g.registry.Close())
-	table, err := g.Ask(t.Context(), g.who["researcher"], r.ID, bySector)
+	want := g.answer(t, r.ID)
+	unlock := lock(t, g.path)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	table, err := g.Ask(ctx, g.who["researcher"], r.ID, bySector)
 	if table != nil || err == nil {
 		t.Fatalf("without a ledger the answer is %v, %v", table, err)
+	}
+	unlock()
+	if again := g.answer(t, r.ID); !bytes.Equal(again, want) {
+		t.Fatal("with the ledger back the answer is another")
+	}
+	ok(t, g.registry.Close())
+	table, err = g.Ask(t.Context(), g.who["researcher"], r.ID, bySector)
+	if table != nil || err == nil {
+		t.Fatalf("without a registry the answer is %v, %v", table, err)
 	}
 }
 

@@ -222,6 +222,10 @@ func (c *census) checkPublished(t *testing.T, counted map[string]disclosure.Coun
 			if notReported := silent(cell); notReported != (status == gateway.StatusNotReported) {
 				t.Fatalf("cell %q is %s", label, status)
 			}
+			// By definition nobody is there, and so nobody must be.
+			if zero := cell["first_sector"] == "police" && cell["reached"] == gateway.ReachedNoStart; zero != (status == gateway.StatusImpossible) || zero && n.Children > 0 {
+				t.Fatalf("cell %q is %s, true %d children", label, status, n.Children)
+			}
 			if status != gateway.StatusValue {
 				if value != 0 {
 					t.Fatalf("cell %q is %s and holds a value", label, status)

@@ -253,24 +253,29 @@ func TestUploadWhoseBodyEndsEarly(t *testing.T) {
 	same(t, g.story(t, string(made.Batch)), intended, refused, intended, committed)
 }
 
-func TestUploadsThatAreCancelledLeaveNoGoroutine(t *testing.T) {
+func TestUploadsThatEndEarlyLeaveNoGoroutine(t *testing.T) {
 	g := newExchange(t)
 	file := files(t)["police"]
-	cancelOne := func(key string) {
-		ctx, cancel := context.WithCancel(t.Context())
+	cut := func(key string, cancelled bool) {
+		ctx := t.Context()
+		cancel := func() {}
+		if cancelled {
+			ctx, cancel = context.WithCancel(ctx)
+		}
 		body := hold(file, len(file)/2)
 		done := g.start(ctx, key, file, body)
 		<-body.reached
 		cancel()
-		body.letGo <- context.Canceled
-		if e := <-done; !errors.Is(e.err, context.Canceled) {
-			t.Fatalf("a cancelled upload ended with %v", e.err)
+		body.letGo <- io.ErrUnexpectedEOF
+		e := <-done
+		if cancelled != errors.Is(e.err, context.Canceled) || !cancelled && !errors.Is(e.err, gateway.Invalid) {
+			t.Fatalf("an upload that was cancelled (%v) or lost its sender ended with %v", cancelled, e.err)
 		}
 	}
-	cancelOne("warm") // connections of pools stay
+	cut("warm", true) // connections of pools stay
 	before := settled()
 	for i := range 20 {
-		cancelOne(fmt.Sprint("k", i))
+		cut(fmt.Sprint("k", i), i%2 == 0)
 	}
 	eventually(t, "goroutines end", func() bool { return settled() <= before })
 }
@@ -445,13 +450,22 @@ func TestUploadByWhoMayNot(t *testing.T) {
 	}
 }
 
-// No leaf, no action: without a ledger nothing is read of the body.
+// No leaf, no action: while nothing can be logged nothing is read of the body.
 func TestUploadWithoutALedger(t *testing.T) {
 	g := newExchange(t)
-	ok(t, g.registry.Close())
+	unlock := lock(t, g.path)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
 	u := sending("police", "k1", files(t)["police"])
 	u.Body = unread{t}
-	_, err := g.Upload(t.Context(), g.who["police"], u)
+	_, err := g.Upload(ctx, g.who["police"], u)
+	if err == nil {
+		t.Fatal("an upload without a ledger succeeded")
+	}
+	unlock()
+	g.send(t, "police", "k1", files(t)["police"])
+	ok(t, g.registry.Close())
+	_, err = g.Upload(t.Context(), g.who["police"], u)
 	is(t, err, gateway.Internal)
 }
 
