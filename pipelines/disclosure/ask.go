@@ -28,7 +28,17 @@ type query struct {
 // and depends on none but the published statuses and values. Every synonym of a
 // question (order, filter or grouping, "sex" or "sex@sex") reads the same cells.
 // An Invalid error names the limit that the question breaks; it is the same
-// whatever the release holds.
+// whatever the release holds, so refusals tell nothing either (2.11 line 15).
+//
+// A table has all cells that the code lists make of the question, hidden or not, in
+// the order of codes: rows that come or go, or an order by size, would tell counts
+// (2.11 lines 4 and 6). A dimension may be filtered and grouped at once: then the
+// answer is the cells of that level below the filter. Codes and names are spelt as
+// registered; there are no roots, unions, ranges or patterns, because every further
+// way to name children is a further route to their number (disclosure.md 2.1).
+//
+// Ask does not decide who may ask. The caller has done that, and adds nothing of the
+// answer to a log.
 func (p *Published) Ask(q gateway.Question) (*gateway.Table, error) {
 	c, err := p.parse(q)
 	if err != nil {
@@ -66,7 +76,8 @@ func decision(t *gateway.Table) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// parse checks a question against the definition alone.
+// parse checks a question against the definition alone: which limit it breaks is
+// decided before a cell is looked at.
 func (p *Published) parse(q gateway.Question) (*query, error) {
 	c := &query{cube: p.l.def.Cube(q.Cube), measure: q.Measure, filter: maps.Clone(q.Filter)}
 	if c.cube == nil {
@@ -157,7 +168,9 @@ func (p *Published) groupings(c *gateway.Cube, groupBy []string, wants map[strin
 }
 
 // resolve finds the grouping set, or says which limit keeps it from existing
-// (disclosure.md 2.1).
+// (disclosure.md 2.1). The canonical label lists filters as name=code and groupings
+// as name@level, sorted by name: one spelling for all synonyms but the choice
+// between filtering and grouping, which gives another table of the same cells.
 func (p *Published) resolve(c *query, wants map[string]*want) error {
 	var g gateway.GroupingSet
 	label := []string{"release=" + strconv.Itoa(p.head.Number), "measure=" + string(c.measure)}
@@ -198,7 +211,9 @@ func (w *want) reach() (level int, nodes []int, spelt string) {
 	return level, nodes, spelt + "@" + w.dim.Levels[level]
 }
 
-// limit names the limit that a grouping set breaks.
+// limit names the limit that a grouping set breaks: the cap of the cube, dimensions
+// kept apart, or the number of nominal cells. The caller may know all three; they
+// are in the catalogue.
 func (p *Published) limit(c *gateway.Cube, g gateway.GroupingSet) error {
 	if most := min(c.Cap, gateway.MaxDepth); len(g) > most {
 		return gateway.Errorf(gateway.Invalid, "cells of cube %s name at most %d dimensions, filters and groupings together; this asks for %d", c.ID, most, len(g))
@@ -253,7 +268,8 @@ func (c *query) read(p *Published) []gateway.Cell {
 	return cells
 }
 
-// notes say beside the figures what they mean. They depend on the question only.
+// notes say beside the figures what they mean: noise that nobody explains is taken
+// for error, and hidden for zero. They depend on the question only.
 func (c *query) notes(l *lattice) []string {
 	k := l.def.V / 2
 	notes := []string{

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -272,6 +273,77 @@ func TestShapeDoesNotDependOnData(t *testing.T) {
 		a.Cells, b.Cells, a.Digest, b.Digest = nil, nil, "", ""
 		if diff := cmp.Diff(a, b); diff != "" {
 			t.Errorf("%s: %s", d.name, diff)
+		}
+	}
+}
+
+// Refusals repeat nothing of the question: it could hold what somebody pasted by
+// mistake.
+func TestRefusalsRepeatNothing(t *testing.T) {
+	p := protected(t, 1, 1)
+	const pasted = "040717500123"
+	for i, q := range []gateway.Question{
+		{Cube: pasted, Measure: gateway.CountChildren},
+		{Cube: "pathways", Measure: pasted},
+		{Cube: "pathways", Measure: gateway.CountChildren, GroupBy: []string{pasted}},
+		{Cube: "pathways", Measure: gateway.CountChildren, GroupBy: []string{"sex@" + pasted}},
+		{Cube: "pathways", Measure: gateway.CountChildren, Filter: map[string]string{"sex": pasted}},
+		{Cube: "pathways", Measure: gateway.CountChildren, Filter: map[string]string{pasted: "F"}},
+	} {
+		if _, err := p.Ask(q); err == nil || strings.Contains(err.Error(), pasted) {
+			t.Errorf("question %d: %v", i, err)
+		}
+	}
+}
+
+// Many may ask at once.
+func TestAskFromManyGoroutines(t *testing.T) {
+	p := protected(t, 1, 1)
+	want := make([]string, len(demoQuestions))
+	for i, d := range demoQuestions {
+		want[i] = bytesOf(t, ask(t, p, d.q))
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i, d := range demoQuestions {
+				table, err := p.Ask(d.q)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if b, err := json.Marshal(table); err != nil || string(b) != want[i] {
+					t.Errorf("%s: another answer among many (%v)", d.name, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Notes say what a measure and a dimension need said, and no more.
+func TestNotes(t *testing.T) {
+	p := protected(t, 1, 1)
+	for _, c := range []struct {
+		q     gateway.Question
+		words []string
+		none  []string
+	}{
+		{gateway.Question{Cube: "volume", Measure: gateway.CountRecords, GroupBy: []string{"sector"}}, []string{"record count", "flattened", "biased upward"}, []string{"do not add up", "not published"}},
+		{gateway.Question{Cube: "volume", Measure: gateway.CountChildren, GroupBy: []string{"sector", "quarter"}}, []string{"several codes of sector", "several codes of quarter"}, []string{"record count"}},
+		{gateway.Question{Cube: "pathways", Measure: gateway.CountChildren, GroupBy: []string{"reached"}}, []string{"yes of reached", "200"}, []string{"several codes"}},
+		{gateway.Question{Cube: "pathways", Measure: gateway.CountChildren, Filter: map[string]string{"sex": "F"}}, []string{"never told"}, []string{"several codes", "not published", "record count"}},
+	} {
+		notes := strings.Join(ask(t, p, c.q).Notes, "\n")
+		for _, word := range c.words {
+			if !strings.Contains(notes, word) {
+				t.Errorf("%v: the notes do not say %q", c.q.GroupBy, word)
+			}
+		}
+		for _, word := range c.none {
+			if strings.Contains(notes, word) {
+				t.Errorf("%v: the notes say %q", c.q.GroupBy, word)
+			}
 		}
 	}
 }

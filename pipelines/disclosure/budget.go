@@ -12,6 +12,10 @@ import (
 
 // Floors of disclosure.md 2.5 and 2.3. Whoever lowers one gives outsiders a better
 // chance at one child's presence; ask the data protection officer first.
+//
+// Where 7.8 comes from: an attacker left with normal noise of variance s^2 tells one
+// child's presence with AUC Phi(1/(s sqrt 2)). With s^2 = V/A >= 7.8 that is 0.60,
+// the bar of disclosure.md 4.
 const (
 	// BudgetFactor times A is the least variance of a release: an outsider's AUC for
 	// one child is then at most 0.60 (6.25 would give 0.611).
@@ -21,8 +25,14 @@ const (
 )
 
 // A Budget is what a definition would allow an attacker who averages over every
-// route to a number. It is made without data, so printing or refusing it tells
-// nothing.
+// route to a number: the cell itself, the sum of its parts along any dimension, its
+// parent less its siblings, and so on through the whole lattice. It is made without
+// data, so printing or refusing it tells nothing.
+//
+// There is no budget at run time: it covers everything that can be asked, by anyone
+// and any number of them together, so nobody's questions use up another's
+// (disclosure.md 2.5). It is for linear unbiased attackers who know nobody; see the
+// package comment for who does better.
 type Budget struct {
 	V      float64       `json:"v"`        // declared
 	A      float64       `json:"a"`        // the best attacker's variance is V/A
@@ -45,6 +55,7 @@ type DepthBudget struct {
 }
 
 // CubeBudget is what one cube would need alone, and what it adds to the others.
+// Cubes over the same children add: the sets that two of them share count once.
 type CubeBudget struct {
 	Cube   string  `json:"cube"`
 	A      float64 `json:"a_alone"`
@@ -144,7 +155,9 @@ func oneMeasure(d *gateway.Definition, id string) *gateway.Definition {
 	})
 }
 
-// check refuses a V below the floors.
+// check refuses a V below the floors. The build never lowers or raises V itself: it
+// is declared, equal for all, and part of what the officer approves (decisions.md
+// 14).
 func (b *Budget) check(d *gateway.Definition) error {
 	if !(b.V >= MinVariance) {
 		return gateway.Errorf(gateway.Invalid, "V %g is below %g, the least variance whose tables are known to be feasible", b.V, MinVariance)
@@ -162,7 +175,8 @@ func (b *Budget) check(d *gateway.Definition) error {
 		b.A, b.Needed, b.V, strings.Join(ways, ", "))
 }
 
-// choices lists what single removals would bring, strongest first.
+// choices lists what single removals would bring, strongest first: a steward told
+// "too much" needs to know of what.
 func choices(d *gateway.Definition) []Choice {
 	var all []Choice
 	add := func(what string, variant *gateway.Definition) {

@@ -15,11 +15,17 @@ import (
 // The canonical form of a release's published cells is a line of magic, the
 // length and bytes of a JSON header, and then, set by set and cell by cell, one
 // byte of status and for a value one varint a measure. There is one encoding of
-// anything: Decode refuses what Encode would not have written.
+// anything: Decode refuses what Encode would not have written, so that the digest
+// which an officer approved names one set of cells and one only (decisions.md 13).
+//
+// Cells are not labelled: the definition in the header says which they are, and a
+// file of a million cells is three megabytes.
 
 const magic = "pana/published/1\n"
 
-// header is what a release is, beside its cells.
+// header is what a release is, beside its cells: all that is needed to answer, to
+// replay an answer and to judge it, and nothing that is secret. Fields are only ever
+// added with a new magic.
 type header struct {
 	Release    gateway.ReleaseID    `json:"release"`
 	Number     int                  `json:"number"`
@@ -176,7 +182,7 @@ func (p *Published) decodeCells(s *set, b []byte) (published, []byte, error) {
 }
 
 // publishable reports whether a value can have come out of protection: a multiple
-// of the base, or the bottom code.
+// of the base, or the bottom code. A file with another value was not made here.
 func (p *Published) publishable(v uint64) bool {
 	bottom := p.head.Rules.ThresholdMin
 	return v < 1<<62 && bottom >= 0 && (v == uint64(bottom) || v > uint64(bottom) && v%Base == 0)

@@ -8,7 +8,9 @@ import (
 
 // A reporting answers, from the agencies' registrations and never from rows,
 // whether a cell's sector has reported at all. Its answers are the same whatever
-// the counts are.
+// the counts are (decisions.md 4): a status that came from an absence of rows would
+// tell zero from small. A reader needs it, because "no children" and "no data" mean
+// opposite things to whoever plans services.
 type reporting struct {
 	l    *lattice
 	full map[gateway.ContractID]map[string]map[gateway.Quarter]bool
@@ -45,7 +47,9 @@ func newReporting(l *lattice, c *gateway.Coverage) *reporting {
 }
 
 // missing reports whether the cell names a sector none of whose quarters in the
-// window is complete in the cell's region and quarter.
+// window is complete in the cell's region and quarter. A cell that names no sector
+// mixes reported with unreported, and one complete quarter is enough: partial
+// coverage is for the notes of a release, not for a status.
 func (r *reporting) missing(s *set, at []int) bool {
 	var sectors, regions []spot
 	quarter := spot{}

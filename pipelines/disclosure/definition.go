@@ -7,8 +7,10 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
-// checkDefinition refuses a definition that the lattice could not be built from.
-// It looks at names and trees only.
+// checkDefinition refuses a definition that the lattice could not be built from, or
+// whose labels could be read in two ways. It looks at names and trees only. configs
+// checks the same of cube files; here it holds for whatever is decoded too, and a
+// definition that passes makes nothing in this package panic.
 func checkDefinition(d *gateway.Definition) error {
 	if d == nil || d.Lineage == "" || len(d.Cubes) == 0 {
 		return gateway.Errorf(gateway.Invalid, "a release definition needs a lineage and a cube")
@@ -68,7 +70,8 @@ func checkFacts(d *gateway.Definition) error {
 	return nil
 }
 
-// word reports whether a name or code can stand in a label.
+// word reports whether a name or code can stand in a label without being taken for
+// two (decisions.md 15).
 func word(s string) bool { return s != "" && !strings.ContainsAny(s, "|=@\n") }
 
 func checkDimension(dim *gateway.Dimension) error {

@@ -7,6 +7,7 @@ import (
 )
 
 // errNoRow: the constraints contradict one another, or the numbers did not settle.
+// Nothing is published with a row that does not meet its constraints.
 var errNoRow = errors.New("no distribution has this mean, variance and shape")
 
 // A block is a run of support points that share their probability evenly. Mono
@@ -18,9 +19,16 @@ type block struct {
 }
 
 // An entropy is the solver of one row: the algorithm of disclosure.md 2.3, which
-// reproduces CRAN's ptable 1.0.0. In the exponential family w = size*exp(beta*f +
-// gamma*g) the constraints are two equations in two unknowns, and the dual
-// log(sum) is convex, so damped Newton steps cannot miss.
+// reproduces CRAN's ptable 1.0.0 (10 parameter sets there; 7 here, to 1.3e-7)
+// without a solver library.
+//
+// Maximising -sum p ln p under linear constraints has its solution in the exponential
+// family: p(v) proportional to exp(beta*v + gamma*v^2), with beta and gamma the
+// multipliers of the mean and of the variance. For points that must share their
+// probability evenly (a block) the same holds with the block's means f of v and g of
+// v^2, and its size as base measure: w = size*exp(beta*f + gamma*g). So a row is two
+// equations in two unknowns, and their dual, log(sum w) with the targets taken off,
+// is convex: damped Newton steps cannot miss.
 type entropy struct {
 	v      []float64 // deviations of the free points
 	param  PTableParams
@@ -71,7 +79,9 @@ func (s *entropy) solve() error {
 	}
 }
 
-// fit finds beta and gamma for the present blocks (step 3).
+// fit finds beta and gamma for the present blocks (step 3): first as if the variance
+// were free (gamma 0), and with it bound only if that comes out larger than V.
+// Rows near zero often stay below V, having no room.
 func (s *entropy) fit() error {
 	target := s.param.V / s.mass // the free points carry the whole variance
 	if !s.newton(0, false) {
@@ -95,6 +105,8 @@ func (s *entropy) moment(of func(block) float64) float64 {
 }
 
 // dual returns log(sum size*exp(beta*f + gamma*(g-target))) and sets the weights.
+// The largest exponent is taken out first: deviations go to 40 and more, their
+// squares to thousands, and a float's exponential only to 709.
 func (s *entropy) dual(beta, gamma, target float64) float64 {
 	top := math.Inf(-1)
 	for i := range s.blocks {
@@ -164,7 +176,8 @@ func (s *entropy) step(target float64, binding bool) (db, dg, slope float64) {
 }
 
 // pool merges the first two neighbours at v <= 0 whose probabilities fall from
-// left to right, and reports whether there were any (step 4).
+// left to right, and reports whether there were any (step 4). Pooling adjacent
+// violators is exact for monotone constraints, as in isotonic regression.
 func (s *entropy) pool() bool {
 	if !s.param.Mono {
 		return false
@@ -184,7 +197,9 @@ func (s *entropy) pool() bool {
 }
 
 // stay fixes the probability of v = 0 at Stay where it came out smaller, takes
-// that point away and starts again with the rest (step 5).
+// that point away and starts again with the rest (step 5). The rest has mass 1-Stay
+// and carries the whole variance, so its target is V/(1-Stay). The default layers
+// have no Stay; it is here because the reference tables have.
 func (s *entropy) stay() bool {
 	at := slices.Index(s.v, 0)
 	if s.param.Stay == 0 || at < 0 || s.stayAt >= 0 {

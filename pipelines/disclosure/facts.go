@@ -4,6 +4,10 @@ import "github.com/pana-exchange/pana/gateway"
 
 // What the cube file declares about cells, before any data: structural zeros, and
 // names that are synonyms because one condition implies another (disclosure.md 2.1).
+//
+// Nothing of this is ever inferred. A zero that is in the data of one release only
+// would be told from a small cell by its status; and two cells that happen to hold
+// the same children must not share a draw, or equality of answers would tell it.
 
 // names reports whether the cell is within a fact's node; i is the place of the
 // fact's dimension in the set, -1 when the cell leaves it at the root.
@@ -48,7 +52,8 @@ func (l *lattice) impossible(s *set, at []int) bool {
 }
 
 // contradicts reports whether the cell names a node beside the fact's, in a
-// dimension where a child is in one node only.
+// dimension where a child is in one node only. In a multi dimension the child may be
+// in both.
 func (l *lattice) contradicts(s *set, at []int, f gateway.Fact) bool {
 	i, within := l.names(s, at, f)
 	if i < 0 || within {
@@ -99,7 +104,8 @@ func (l *lattice) implied(s *set, at []int, f gateway.Fact) int {
 	return i
 }
 
-// drop takes dimension i up to its root.
+// drop takes dimension i up to its root. Every step is in the lattice, which is
+// closed downward: fewer dimensions, or coarser levels, are always admitted.
 func (l *lattice) drop(s *set, at []int, i int) (*set, []int) {
 	name := s.Set[i].Name
 	for {

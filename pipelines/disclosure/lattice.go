@@ -21,13 +21,18 @@ const (
 // A lattice is a definition made ready for arithmetic: each admitted grouping set
 // as a dense array of its nominal cells. Which cells exist is decided by the code
 // lists alone; no data is looked at (disclosure.md 2.1).
+//
+// It is closed downward: with a set, every set of fewer dimensions or coarser levels
+// is in it too. So each cell has all its parents, which rules 4 and 6 look at, and
+// the closed form of the budget holds. (gateway enumerates the sets; a set beyond the
+// nominal limit has only larger ones above it.)
 type lattice struct {
 	def    *gateway.Definition
-	dims   []dimension // sorted by name
-	sets   []*set      // parents before children
-	byKey  map[string]*set
-	cells  int
-	byName map[string]int
+	dims   []dimension     // sorted by name
+	sets   []*set          // parents before children
+	byKey  map[string]*set // by GroupingSet.Key
+	cells  int             // of all sets
+	byName map[string]int  // dimension → its place in dims
 }
 
 // A dimension is one tree, its nodes numbered within each level.
@@ -47,16 +52,17 @@ type dimension struct {
 	summing bool
 }
 
-// A set is one admitted grouping set.
+// A set is one admitted grouping set. Cell c has node c/strides[i] % sizes[i] of
+// dimension i, the last dimension running fastest: the order of codes.
 type set struct {
 	gateway.AdmittedSet
 
-	index   int // in lattice.sets
-	key     string
-	dims    []int // into lattice.dims
-	sizes   []int
+	index   int    // in lattice.sets
+	key     string // GroupingSet.Key
+	dims    []int  // into lattice.dims, ascending
+	sizes   []int  // nodes of each dimension at its level
 	strides []int
-	cells   int
+	cells   int    // the product of the sizes
 	parents []*set // along each dimension, one level up
 }
 
@@ -180,7 +186,8 @@ func (l *lattice) newSet(a gateway.AdmittedSet) *set {
 	return s
 }
 
-// height is the number of steps from the set up to the total.
+// height is the number of steps from the set up to the total: parents are one lower,
+// so sets in the order of height have their parents before them.
 func (s *set) height() int {
 	h := 0
 	for _, sd := range s.Set {
@@ -256,7 +263,8 @@ func (l *lattice) cell(s *set, codes []string) (int, bool) {
 	return c, true
 }
 
-// find returns the set and cell of a canonical label.
+// find returns the set and cell of a canonical label, and nothing for any other
+// spelling: facts out of order make a set that is not there.
 func (l *lattice) find(label string) (*set, int, bool) {
 	var g gateway.GroupingSet
 	var codes []string

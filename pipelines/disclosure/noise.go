@@ -8,12 +8,15 @@ import (
 	"math"
 )
 
-// Base is the base to which published counts are rounded (disclosure.md 2.12).
+// Base is the base to which published counts are rounded (disclosure.md 2.12). It
+// is stated in every table: readers need it, and attackers find it anyway (Asghar
+// and Kaafar, PETS 2020). Only keys are secret.
 const Base = 5
 
-// A layer is a p-table as integers. Rows of counts from len(rows) on repeat with
-// the period: their support is no longer cut at zero, so only the count modulo
-// the base matters.
+// A layer is a p-table as integers: a row for each true count. Rows of counts from
+// len(rows) on repeat with the period: their support is no longer cut at zero, so
+// only the count modulo the base matters. At V = 50 that is one symmetric row of 25
+// deviations from n = 12 on, and five rows of rounding from n1 = 14 on.
 type layer struct {
 	rows   []steps
 	period int
@@ -29,14 +32,25 @@ type steps struct {
 // to the cell for ever, L2 unbiased random rounding to [Base] that belongs to the
 // cell in one release and one measure. Each has half of V, because the difference
 // of two releases carries only twice the second (disclosure.md 2.3).
+//
+// Why two: a permanent layer alone shows every change between releases to the unit,
+// and a fresh one alone is averaged away over the years. Why tables of bounded noise
+// and not a Gaussian: agencies argue about these numbers, so no published count may
+// be absurd, and both layers together never move one by more than D1 + D2. Bounded
+// keyed noise is not differentially private, and must not be called so.
 type PTables struct {
-	V      float64
-	D1, D2 int
+	V      float64 // of both layers together
+	D1, D2 int     // the largest deviation of each
 	l1, l2 layer
 }
 
 // NewPTables solves both layers for a variance. It refuses a V for which some row
-// does not exist: rounding to base 5 alone needs 6 in the second layer.
+// does not exist: rounding to base 5 alone needs 6 in the second layer. Releases have
+// the higher floor of [MinVariance].
+//
+// The permanent layer has probabilities that do not fall towards zero deviation
+// ("mono"), as ptable makes them; the rounding layer cannot, since the nearest
+// multiple of five may lie on the other side.
 func NewPTables(v float64) (*PTables, error) {
 	if !(v > 0 && v <= 1e6) {
 		return nil, fmt.Errorf("a variance of noise is above 0 and at most 1,000,000, not %g", v)
@@ -85,7 +99,8 @@ func newSteps(r Row) steps {
 }
 
 // draw returns the deviation for a count under a uniform draw: the first entry
-// with u < cum.
+// with u < cum. cellKey reads its tables so; the Handbook's text has "lb < ck <= ub",
+// which differs in one of 2^64 draws.
 func (l *layer) draw(n int64, u uint64) int64 {
 	last := int64(len(l.rows) - l.period)
 	if n >= last {
@@ -100,7 +115,9 @@ func (l *layer) draw(n int64, u uint64) int64 {
 	return row.v[len(row.v)-1]
 }
 
-// append adds the layer's canonical bytes: what the digest is over.
+// append adds the layer's canonical bytes: what the digest is over. They are stored
+// with the release, because another processor's exponential may differ in the last
+// bit, and an answer must be replayable years later.
 func (l *layer) append(b []byte) []byte {
 	b = binary.AppendVarint(b, int64(l.period))
 	b = binary.AppendVarint(b, int64(len(l.rows)))

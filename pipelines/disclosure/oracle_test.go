@@ -208,6 +208,17 @@ func (o *oracle) remainder(cells []cellOf) bool {
 	return hid
 }
 
+// value is what a shown cell is published as.
+func (o *oracle) value(label string, m gateway.Measure) int64 {
+	n1 := o.noisy(label)
+	if m == gateway.CountRecords {
+		c := o.count(label)
+		outliers, top := o.keys.outliers([]byte(label))
+		n1 = flattenedCount(&c, outliers, top, n1-int64(c.Children))
+	}
+	return max(10, n1+o.tables.l2.draw(n1, o.keys.fresh(m, []byte(label))))
+}
+
 // run decides everything.
 func (o *oracle) run() map[string]state {
 	o.states = map[string]state{}
@@ -273,12 +284,31 @@ func TestProtectAgreesWithTheOracle(t *testing.T) {
 		p := inside(t, raw, rel)
 		o := &oracle{d: d, counts: counts, keys: newKeyed(rel.Noise, d.Lineage, 1), law: p.law, tables: p.tables, cover: cover}
 		want := o.run()
+		raw = NewRaw(d)
+		for _, a := range d.AdmittedSets() {
+			for label, c := range counts[a.Set.Key(d)] {
+				_ = raw.Add(a.Set, codesOf(label), *c)
+			}
+		}
+		published, err := Protect(raw, rel)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		names := map[string]cellOf{}
+		for _, c := range o.all() {
+			names[c.label()] = c
+		}
 		each(p.l, func(s *set, c int, _ []int, label string) {
 			got := p.states[s.index][c]
 			if got != want[label] {
 				rt.Fatalf("%s: state %d, the oracle says %d", label, got, want[label])
 			}
 			rules[got]++
+			for _, m := range s.Measures {
+				if _, v, ok := published.Cell(label, m); ok && got == shown && v != o.value(o.same(names[label]), m) {
+					rt.Fatalf("%s of %s: %d, the oracle says %d", m, label, v, o.value(o.same(names[label]), m))
+				}
+			}
 		})
 	})
 	t.Logf("cells by state: %v", rules)

@@ -9,16 +9,30 @@ import (
 
 // A Release is what [Protect] needs to know beside the counts.
 type Release struct {
-	ID       gateway.ReleaseID // Required: the lineage, a hyphen, the number.
-	Number   int               // Required: from 1, within the lineage.
-	Lineage  string            // Required: the definition's.
-	Rules    gateway.ReleaseRules
-	Coverage *gateway.Coverage // Required: without it nothing is known to be reported.
-	Noise    gateway.PRF       // Required: under K_noise, which is never rotated within a lineage.
+	// ID is required: the lineage, a hyphen, the number ("demo-1").
+	ID gateway.ReleaseID
+	// Number is required: from 1, within the lineage. In decimal it is the release
+	// part of the noise (decisions.md 15), so it must never be used for two builds
+	// that both become public: their noise would be equal and their difference exact.
+	Number int
+	// Lineage is required and the definition's: the datasets that share it share the
+	// permanent layer.
+	Lineage string
+	// Rules are what policy decided. It can only tighten: floors are checked here,
+	// beside the clause that they come from.
+	Rules gateway.ReleaseRules
+	// Coverage is required: without it nothing is known to be reported.
+	Coverage *gateway.Coverage
+	// Noise is required: a PRF under K_noise, 32 random bytes that nobody who asks or
+	// approves can read, never rotated within a lineage. A second key would be a
+	// second independent noise on the same counts, and two looks average
+	// (disclosure.md 2.2). If it leaks, treat all published values as exact.
+	Noise gateway.PRF
 }
 
-// A state is what becomes of a cell; the first rule that hides it is kept, for
-// the shares of the summary only.
+// A state is what becomes of a cell. The first rule that hides it is kept, for the
+// shares of the summary only: outside this package all hidden cells are one status,
+// because which rule it was tells small from large (disclosure.md 2.4).
 type state uint8
 
 const (
@@ -28,25 +42,28 @@ const (
 	shown
 	impossible
 	notReported
-	omitted // a code that is never published
+	omitted // a code that is never published, by the definition
 )
 
 func (s state) hidden() bool { return s <= hiddenRest }
 
-// A protector runs the rules over one release.
+// A protector runs the rules over one release. Rules 2, 5, 7 and 8 of disclosure.md
+// 2.4 and the measures of 2.7 have their place beside nearParent and value.
 type protector struct {
 	l      *lattice
-	cells  [][]tally
-	law    law
+	cells  [][]tally // the true counts, by set and cell
+	law    law       // of the thresholds of rules 1 and 4
 	keys   *keyed
 	tables *PTables
-	cap    uint32
+	cap    uint32 // on the records of one child
 	report *reporting
 
 	states [][]state // by set and cell
-	noise  [][]int32 // v1 of the cells that rules 1 and 4 leave
-	alias  []map[int]cellRef
-	label  []byte
+	// noise is v1 of the cells that rules 1 and 4 leave: rule 6 orders by it, and all
+	// measures of the cell share it.
+	noise [][]int32
+	alias []map[int]cellRef // by set: the synonyms among its cells
+	label []byte            // scratch, of the cell at hand
 }
 
 // A cellRef is a cell of a set.
@@ -62,6 +79,11 @@ type cellRef struct {
 //
 // Cells that were never added are zeros and are treated like any small cell
 // (disclosure.md 2.4 rule 3).
+//
+// There is no other way from counts to published values, and it runs once for a
+// release, at the end of its build (decisions.md 13): approval opens the cells that
+// came out here, and questions read them. So nothing that is asked later can make a
+// rule look at data again.
 func Protect(raw *Raw, rel Release) (*Published, error) {
 	c, err := raw.borrow()
 	if err != nil {
@@ -132,7 +154,14 @@ func (p *protector) protect(s *set) error {
 }
 
 // decide gives a cell its state by everything but rule 6. What is decided without
-// data comes first.
+// data comes first, so that an impossible, omitted or unreported cell has that
+// status whatever was counted in it.
+//
+// Rules 1 and 3 are one line here: a cell is hidden when n < T with T the cell's own
+// secret, permanent draw, and zero is below every T. A hard threshold would be an
+// oracle: an uploader who plants children around a victim would read one bit off the
+// pattern of hidden cells (AUC 0.85 for k = 10, disclosure.md 2.4). T does not
+// depend on the release, so a cell does not come and go by chance.
 func (p *protector) decide(s *set, c int, at []int) (state, error) {
 	switch {
 	case p.l.omits(s, at):
@@ -161,7 +190,9 @@ func (p *protector) decide(s *set, c int, at []int) (state, error) {
 	return shown, nil
 }
 
-// follow gives a synonym the state of the cell that it denotes.
+// follow gives a synonym the state of the cell that it denotes, which is in a set
+// nearer to the total and so was decided before. Its own counts are not looked at:
+// one label, one draw, one answer.
 func (p *protector) follow(s *set, c int, t *set, tat []int) state {
 	to := 0
 	for i, node := range tat {
@@ -194,8 +225,9 @@ func (p *protector) nearParent(s *set, cell *tally, at []int) (bool, error) {
 	return false, nil
 }
 
-// remainders is one sweep of rule 6 over the sibling groups of a set, in the
-// order of codes: where exactly one cell of a group is hidden and the parent is
+// remainders is one sweep of rule 6 over the sibling groups of a set, dimension by
+// dimension in the order of names and within each in the order of codes, which makes
+// the outcome one and the same however the cells were counted: where exactly one cell of a group is hidden and the parent is
 // shown, it hides also the one with the smallest n + v1, ties by label. It
 // reports whether it hid any.
 //
@@ -233,7 +265,9 @@ func (p *protector) remainders(s *set) bool {
 
 // companion hides a second cell of a group that has one hidden cell. The cells of
 // the group are origin + node*stride. It never compares a true total of hidden
-// children with anything (disclosure.md 2.4 rule 6).
+// children with anything: that would be the oracle of rule 1 again (disclosure.md
+// 2.4 rule 6, AUC 1.00). A cell that is not reported is unknown like a hidden one,
+// and may hold a few children of an incomplete quarter.
 func (p *protector) companion(s *set, origin, stride int, group []int) bool {
 	states := p.states[s.index]
 	hidden, omits, best := 0, false, -1
@@ -256,7 +290,8 @@ func (p *protector) companion(s *set, origin, stride int, group []int) bool {
 }
 
 // before orders the candidates of rule 6 by n + v1, the permanent noise, and then
-// by label; -1 is after all. A synonym is no candidate: it is hidden with the cell
+// by label; -1 is after all. The smallest n itself would tell an order of true
+// counts; n + v1 is all that any series of releases could ever average to. A synonym is no candidate: it is hidden with the cell
 // that it denotes.
 func (p *protector) before(s *set, c, best int) bool {
 	if _, synonym := p.alias[s.index][c]; synonym {

@@ -17,7 +17,8 @@ type PTableParams struct {
 }
 
 // A Row is the distribution of the published count for one true count: P[a] is
-// the probability of J[a], with J ascending.
+// the probability of J[a], with J ascending. Its mean is I, so sums and differences
+// of published counts are unbiased too.
 type Row struct {
 	I int
 	J []int
@@ -90,7 +91,9 @@ func (p PTableParams) check(i int) error {
 	return nil
 }
 
-// support lists the results that a count of i may have.
+// support lists the results that a count of i may have: never a negative one, so
+// rows below D are cut and skewed, and a count of zero stays zero (which nobody sees:
+// zeros are hidden).
 func (p PTableParams) support(i int) []int {
 	var js []int
 	for j := max(0, i-p.D); j <= i+p.D; j++ {

@@ -7,7 +7,9 @@ import (
 )
 
 // Published are the cells of a release as anyone with a grant may see them: the
-// only thing that can be served. It holds no true count and no key.
+// only thing that can be served. It holds no true count, no key and no reason why a
+// cell is hidden; printing it by accident shows what could be asked anyway. It is
+// never changed, so any number of goroutines may read it.
 type Published struct {
 	head   header
 	l      *lattice
@@ -16,7 +18,8 @@ type Published struct {
 	tables string // digest of the p-tables
 }
 
-// published are the cells of one set.
+// published are the cells of one set, omitted ones included so that a cell's place
+// is its number.
 type published struct {
 	status []status
 	values map[gateway.Measure][]int64 // of the cells with statusValue
@@ -54,7 +57,8 @@ func (s state) outside() status {
 }
 
 // publish draws the release noise of every shown cell and puts the release
-// together.
+// together. From here on no true count is referred to: the protector and its cells
+// are garbage when Protect returns.
 func (p *protector) publish(rel Release) (*Published, error) {
 	out := &Published{
 		head: header{
@@ -95,8 +99,17 @@ func (p *protector) values(s *set, earlier []published) published {
 	return out
 }
 
-// value perturbs one measure of a shown cell: unbiased rounding of n + v1, and the
-// bottom code. Whether a cell is shown is never decided here (disclosure.md 2.3).
+// value perturbs one measure of a shown cell: unbiased rounding of n + v1 to the
+// base, and the bottom code. Whether a cell is shown is never decided here, nor by
+// what comes out: a threshold on the perturbed count would show an 8 as 10 (2.11
+// line 10). The bottom code is k, the lowest threshold, so that a published value
+// never contradicts the rule that it passed; it biases cells of 10 to 19 upward, and
+// the notes of every table say so (disclosure.md 2.3).
+//
+// Children and records share the permanent draw and differ in the release's: with
+// independent permanent draws, two measures of a cell in which every child has one
+// record would average to half the variance (2.11 line 7). What is left of that is
+// counted in the budget ([Plan]).
 func (p *protector) value(s *set, c int, m gateway.Measure) int64 {
 	cell := &p.cells[s.index][c]
 	n1 := p.noisy(s, c)

@@ -23,9 +23,12 @@ type Count struct {
 
 // Raw holds the counted cells of a release until they are protected. It can be
 // filled and given to [Protect], once; nothing else. The counts live in closures,
-// which no printer, encoder or reflection can see into (style.md 3).
+// which no printer, encoder or reflection can see into (style.md 3: fmt calls no
+// method of an unexported field, so methods alone do not keep a type from printing
+// what it holds).
 //
-// A Raw is for one goroutine.
+// Once protected it is empty: a second protection, with another key or another
+// number, would be a second draw on every cell. A Raw is for one goroutine.
 type Raw struct {
 	add     func(gateway.GroupingSet, []string, Count) error
 	borrow  func() (*counted, error)
@@ -74,7 +77,9 @@ func NewRaw(d *gateway.Definition) *Raw {
 }
 
 // Add puts in a non-empty cell: one node a dimension of the set, in the set's
-// order. It refuses sets and nodes that the definition does not have, a cell that
+// order. Cells that are not added are empty; a build that stops half way must not
+// protect what it has, since parents and children would contradict one another. Add
+// refuses sets and nodes that the definition does not have, a cell that
 // came before, and counts that contradict one another; the error names the set,
 // never the cell or a count.
 func (r Raw) Add(set gateway.GroupingSet, nodes []string, c Count) error {
@@ -111,7 +116,11 @@ func (c *counted) add(g gateway.GroupingSet, nodes []string, n Count) error {
 	return nil
 }
 
-// consistent reports whether the numbers of a count can belong to one non-empty cell.
+// consistent reports whether the numbers of a count can belong to one non-empty
+// cell. A build's fault is caught here rather than published: the top counts are as
+// many as there are children, descending, and the sum lies between one record and
+// the smallest top count for each of the others. Sets that do not measure records
+// may leave all that out.
 func consistent(n Count, records bool) bool {
 	if n.Children == 0 || n.Children > maxChildren || n.Records > maxRecords {
 		return false
@@ -144,7 +153,8 @@ func (l *lattice) lookup(g gateway.GroupingSet) *set {
 	return l.byKey[g.Key(l.def)]
 }
 
-// Format writes the type's name whatever the verb.
+// Format writes the type's name whatever the verb. (The receivers are values, or
+// printers and encoders would pass by a Raw that is not behind a pointer.)
 func (r Raw) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "disclosure.Raw(withheld)") }
 
 // MarshalJSON always fails: counted cells have no encoding.

@@ -9,6 +9,13 @@ import "math/bits"
 // it hides a child with many records as well as one with few. The result goes to
 // the release layer.
 //
+// Why: the permanent draw is a number of children. If one child can be ten of a
+// cell's records, noise of some children's size must be of ten times as many records,
+// or that child's presence shows. The flattening bounds how far a single one can
+// raise the scale itself: the largest one or two contributors count no more than
+// those below them. How many are taken is drawn by label and not stated, so that
+// nobody can tell how much a cell was flattened.
+//
 // All in integers: with S the sum of the top group, F = t*(flattened sum) is whole,
 // and the result is round((F + v1*max(F/n, S/2)) / t), half up, not below zero.
 func (c *tally) flatten(o, t int, v1 int64) int64 {
@@ -28,7 +35,7 @@ func (c *tally) flatten(o, t int, v1 int64) int64 {
 }
 
 // ratio returns a*b/d rounded half up, for none of them negative; the product may
-// need 128 bits.
+// need 128 bits, so no float is near it and every processor agrees.
 func ratio(a, b, d int64) int64 {
 	hi, lo := bits.Mul64(uint64(a), uint64(b))  //nolint:gosec // not negative
 	lo, carry := bits.Add64(lo, uint64(d)/2, 0) //nolint:gosec // not negative

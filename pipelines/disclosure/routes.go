@@ -14,9 +14,15 @@ import "math/bits"
 //	1/A(node) = sum over T within the node's dimensions C of prod(1-a_d, d in T) * prod(a_d^2, d in C but not T) / q(T)
 //
 // which is disclosure.md's formula with the sizes cancelled. At the root it is
-// q({}): the sum over grouping sets of w_S / nominal cells. That is also the
-// largest over all nodes, because the family is downward closed and w_S does not
-// grow with S; the tests check both against linear algebra.
+// q({}): the sum over grouping sets of w_S / nominal cells.
+//
+// That is also the largest over all nodes. For one dimension d of C, let q be q({d})
+// and r the sum over the sets without d, so that q({}) = r + a q. The family is closed
+// downward and w_S does not grow with S, so to every set with d there is one without
+// it, of at least its weight: r >= q. Then the node's variance less the root's,
+// (1-a)/q + a^2/(r+aq) - 1/(r+aq), has the sign of r - q, and is not negative. Further
+// dimensions follow one by one, within the sets that hold the ones before. The tests
+// check the formula and the maximum against linear algebra.
 //
 // For trees a_d = A_d - 1, which is conservative.
 //
@@ -78,7 +84,8 @@ func (f *family) inner(t, blocks uint64) float64 {
 // largest returns A: the precision of the root.
 func (f *family) largest() float64 { return f.inner(0, 0) }
 
-// at returns the precision of a node that names these dimensions.
+// at returns the precision of a node that names these dimensions; for flat ones all
+// nodes of a set have the same.
 func (f *family) at(c uint64) float64 {
 	blocks, free := c&f.block, c&^f.block
 	variance := 0.0
@@ -116,10 +123,12 @@ func (f *family) depths() []float64 {
 }
 
 // routes returns A_d: the best precision of any node of the tree when every node
-// is seen once (disclosure.md 2.5). The sums form a tree of Gaussian variables, so
-// two sweeps are exact: inside(t) is what t and its subtree tell of t's total,
-// and the rest of the tree tells it by the parent less the siblings. One level of
-// m codes gives 1 + 1/m.
+// is seen once (disclosure.md 2.5), which is 1/(1_g' M_d^-1 1_g) there. The sums form
+// a tree of Gaussian variables, so two sweeps are exact, without a matrix of all
+// leaves: inside(t) = 1 + 1/(sum of 1/inside over its children) is what t and its
+// subtree tell of t's total, and outside(t), what the rest of the tree tells, comes
+// by the parent less the siblings: variances add, 1/outside(t) = 1/(1 + outside of the
+// parent) + sum of 1/inside over the siblings. One level of m codes gives 1 + 1/m.
 func (n *dimension) routes() float64 {
 	inside := make([][]float64, len(n.levels))   // precision from the subtree
 	spread := make([][]float64, len(n.levels)+1) // by parent: sum of 1/inside of its children

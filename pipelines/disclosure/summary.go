@@ -1,7 +1,9 @@
 package disclosure
 
 // A Summary describes what protection did to a release, for the officer's risk
-// page: shares in steps of 5 %, never a cell.
+// page: shares in steps of 5 %, never a cell. The officer judges the whole, and may
+// be an asker's colleague: no report may show how a count compares with a number
+// (2.11 line 19), and a share of a small set would.
 type Summary struct {
 	Cells int          `json:"cells"` // by the code lists, omitted codes left out
 	Sets  []SetSummary `json:"sets"`
