@@ -136,9 +136,14 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 		return nil, fmt.Errorf("writing the log: %w", err)
 	}
 	start := d.c.now()
-	d.node, err = openNode(ctx, d.c, config, slog.New(slog.NewJSONHandler(log, nil)))
+	d.node = &node{owner: "demo", config: config, log: slog.New(slog.NewJSONHandler(log, nil))}
+	err = d.node.open(ctx, d.c)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
+	}
+	err = d.node.listen(ctx, d.c)
+	if err != nil {
+		return nil, errors.Join(err, d.node.close(), log.Close())
 	}
 	d.line("engine    a real ClickHouse, this process's child, up after %s", since(d.c, start))
 	d.line("policies  revision %.16s…; %s", d.node.exchange.Policies().Revision(), d.node.exchange.Notice)

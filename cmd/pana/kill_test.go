@@ -177,6 +177,10 @@ func (k *campaign) run(kills int, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
+	out, err := command(self(k.t), "fsck", "--data", k.gateway.data).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("fsck: %w\n%s", err, out)
+	}
 	return k.check()
 }
 

@@ -63,7 +63,7 @@ func (c *cli) policyTestCommand() *cobra.Command {
 			if err != nil {
 				return asRefusal(err)
 			}
-			err = c.print(report, func(w io.Writer) error { return writeReport(w, report) })
+			err = c.print(report, func(w io.Writer) error { return writeTests(w, report) })
 			if err == nil && !report.OK() {
 				err = refusal{errors.New("policy tests failed")}
 			}
@@ -72,7 +72,7 @@ func (c *cli) policyTestCommand() *cobra.Command {
 	}
 }
 
-func writeReport(w io.Writer, r policies.TestReport) error {
+func writeTests(w io.Writer, r policies.TestReport) error {
 	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
 	for _, f := range r.Files {
 		if f.Test {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -31,17 +32,17 @@ remains.`,
 				return err
 			}
 			log := slog.New(slog.NewJSONHandler(c.err, nil))
-			n, err := openNode(cmd.Context(), c, config, log)
+			n := &node{owner: "serve", config: config, log: log}
+			err = n.open(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
-			c.say("pana serves %s; end it with Ctrl-C", n.address)
-			err = n.serve(cmd.Context())
-			closeErr := n.close()
+			err = n.listen(cmd.Context(), c)
 			if err == nil {
-				err = closeErr
+				c.say("pana serves %s; end it with Ctrl-C", n.address)
+				err = n.serve(cmd.Context())
 			}
-			return err
+			return errors.Join(err, n.close())
 		},
 	}
 	command.Flags().StringVar(&file, "config", "", "configuration file; see configs/gateway.yaml")
