@@ -33,6 +33,7 @@ type body struct {
 	window   int           // bytes that came in it
 	now      func() time.Time
 	deadline func(time.Time) error
+	failure  error // what ended the reading before the body's end, if anything did
 }
 
 // limitBody puts a [body] in the place of the request's own. The deadline that it
@@ -58,6 +59,14 @@ func (b *body) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	n, err := b.next(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failure = err
+	}
+	return n, err
+}
+
+func (b *body) next(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), b.limit-b.read+1)]
 	start := b.now()
 	b.wait()
@@ -79,8 +88,6 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, io.EOF
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, errSlow
-	case b.ctx().Err() != nil:
-		return n, b.ctx().Err()
 	}
 	return n, errCut
 }

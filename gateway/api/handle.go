@@ -117,7 +117,7 @@ func (s *server) authenticate(r *http.Request) (gateway.Caller, error) {
 // respond writes the answer or the problem, and the request's one log event.
 func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answer, err error) {
 	if err != nil {
-		err = interrupted(r.Context(), err)
+		err = interrupted(r, err)
 		a = problem(err, e.request)
 	}
 	if a.status == http.StatusMethodNotAllowed {
@@ -135,6 +135,11 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Request-Id", e.request)
+	if len(r.TransferEncoding) > 0 {
+		// A Content-Length may have stood beside the chunks: net/http drops it
+		// unseen. Whoever stands before us may have believed it (RFC 9112 6.1).
+		h.Set("Connection", "close")
+	}
 	if a.location != "" {
 		h.Set("Location", a.location)
 	}
@@ -159,12 +164,16 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 }
 
 // interrupted names the failure of a request that ended before its handler did:
-// its client left, or the gateway is being stopped. That is no fault of the system.
-func interrupted(ctx context.Context, err error) error {
-	if kind, _ := classify(err); kind == gateway.Internal && ctx.Err() != nil {
-		return errInterrupted
+// its body failed, its client left, or the gateway is being stopped. net/http ends
+// the request's context in each of these cases. None is a fault of the system.
+func interrupted(r *http.Request, err error) error {
+	if kind, _ := classify(err); kind != gateway.Internal || r.Context().Err() == nil {
+		return err
 	}
-	return err
+	if b, ok := r.Body.(*body); ok && b.failure != nil {
+		return b.failure
+	}
+	return errInterrupted
 }
 
 // route is the pattern of the route, never the path: a path may hold anything.

@@ -39,6 +39,7 @@ const canary = "canary-zolotinka-871231300019"
 // A stack is everything below the API, and the API behind a real server: an
 // engine, a registry on disk, keys, and the contracts and policies that ship.
 type stack struct {
+	server   *http.Server
 	url      string
 	addr     string // of its listener
 	log      *logged
@@ -130,6 +131,7 @@ func (s *stack) serve(t *testing.T, handler http.Handler, log *slog.Logger) {
 	server.Config = api.Server(handler, log)
 	server.Start()
 	t.Cleanup(server.Close)
+	s.server = server.Config
 	s.url, s.addr = server.URL, server.Listener.Addr().String()
 }
 

@@ -85,7 +85,7 @@ func TestRefusedRows(t *testing.T) {
 	file := table(nil, map[string]string{"record_id": "R2", "violence_type": canary}, map[string]string{"record_id": "R3"},
 		map[string]string{"record_id": "R4", "report_date": "2025-13-01"}, map[string]string{"record_id": "R5", "legal_basis": ""})
 	want := []gateway.RowError{
-		{Line: 3, Field: "violence_type", Code: "CODE_UNKNOWN"}, {Line: 5, Field: "report_date", Code: "DATE_INVALID"}, {Line: 6, Field: "legal_basis", Code: "REQUIRED"},
+		{Line: 3, Field: "violence_type", Code: "CODE_UNKNOWN"}, {Line: 5, Field: "report_date", Code: "DATE_FORM"}, {Line: 6, Field: "legal_basis", Code: "REQUIRED"},
 	}
 	p := s.want(t, http.StatusUnprocessableEntity, sending("police", "police", file)).problem(t)
 	if diff := cmp.Diff(want, p.Errors); diff != "" || p.Rows != 3 {
@@ -111,6 +111,7 @@ func (s *stack) start(ctx context.Context, c call) feed {
 	r, w := io.Pipe()
 	c.body, c.content = r, ""
 	f := feed{w, make(chan reply, 1), make(chan error, 1)}
+	context.AfterFunc(ctx, func() { _ = w.CloseWithError(ctx.Err()) }) // the transport waits for its reading
 	go func() {
 		got, err := s.try(ctx, c)
 		_ = r.CloseWithError(errors.New("answered"))
