@@ -18,30 +18,32 @@ import (
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
-// begin does what an upload does up to its intent.
-func (g *gate) begin(t *testing.T, contract *gateway.Contract, key string, file []byte) registry.Attempt {
+// begin does what an upload under the key k1 does up to its intent.
+func (g *gate) begin(t *testing.T, contract *gateway.Contract, file []byte) registry.Attempt {
 	t.Helper()
 	plan, err := g.Policies().Plan(t.Context(), contract)
 	ok(t, err)
 	who := g.who[string(contract.ID)]
 	a, err := g.registry.BeginBatch(t.Context(), registry.Intent{
-		Agency: who.Agency, Actor: who.Key, Contract: contract.ID, Version: contract.Version, Key: key,
-		Content: g.keys.Digest(sha256.Sum256(file)), Manifest: sending(contract.ID, key, file).Manifest, Policy: plan.Revision,
+		Agency: who.Agency, Actor: who.Key, Contract: contract.ID, Version: contract.Version, Key: "k1",
+		Content: g.keys.Digest(sha256.Sum256(file)), Manifest: sending(contract.ID, "k1", file).Manifest, Policy: plan.Revision,
 		KCV: g.keys.KCV(), Lease: time.Minute,
 	})
 	ok(t, err)
 	return a
 }
 
-// commit does what an upload does up to its commit, and dies before the marker.
-func (g *gate) commit(t *testing.T, contract *gateway.Contract, key string, file []byte) (gateway.BatchID, []byte) {
+// commit does what an upload of the police does up to its commit, and dies before
+// the marker. wrong is added to the sum of MACs that the registry keeps.
+func (g *gate) commit(t *testing.T, file []byte, wrong uint64) (gateway.BatchID, []byte) {
 	t.Helper()
-	a := g.begin(t, contract, key, file)
+	contract := g.police(t)
+	a := g.begin(t, contract, file)
 	plan, err := g.Policies().Plan(t.Context(), contract)
 	ok(t, err)
 	reader, err := pipelines.Open(bytes.NewReader(file), pipelines.Options{
 		Contract: contract, Plan: plan, Keys: g.keys, Agency: g.who[string(contract.ID)].Agency,
-		Batch: sending(contract.ID, key, file).Manifest, Today: gateway.DayOf(today),
+		Batch: sending(contract.ID, "k1", file).Manifest, Today: gateway.DayOf(today),
 	})
 	ok(t, err)
 	load, err := g.house.NewLoad(t.Context(), contract, a.Load)
@@ -59,7 +61,7 @@ func (g *gate) commit(t *testing.T, contract *gateway.Contract, key string, file
 	sums, err := load.Finish(t.Context())
 	ok(t, err)
 	receipt, _, err := g.registry.CommitBatch(t.Context(), a.Batch, a.Load, registry.Accepted{
-		Receipt: gateway.Receipt{Records: reader.Rows(), Stored: reader.Rows(), Salt: make([]byte, 16), Content: make([]byte, 32)}, MAC: sums.MAC,
+		Receipt: gateway.Receipt{Records: reader.Rows(), Stored: reader.Rows(), Salt: make([]byte, 16), Content: make([]byte, 32)}, MAC: sums.MAC + wrong,
 	})
 	ok(t, err)
 	return a.Batch, receipt
@@ -81,7 +83,7 @@ func (g *gate) police(t *testing.T) *gateway.Contract {
 func TestRestartRollsForward(t *testing.T) {
 	g := newExchange(t)
 	file := files(t)["police"]
-	id, receipt := g.commit(t, g.police(t), "k1", file)
+	id, receipt := g.commit(t, file, 0)
 	if g.visible(t, "police") != 0 {
 		t.Fatal("a batch is visible before its marker")
 	}
@@ -101,7 +103,7 @@ func TestRestartRollsForward(t *testing.T) {
 // Run does the same without a restart.
 func TestRunRollsForward(t *testing.T) {
 	g := newExchange(t, func(o *exchange.Options) { o.Limits.Tick = 20 * time.Millisecond })
-	g.commit(t, g.police(t), "k1", files(t)["police"])
+	g.commit(t, files(t)["police"], 0)
 	ctx, stop := context.WithCancel(t.Context())
 	var wait sync.WaitGroup
 	wait.Go(func() { g.Run(ctx) })
@@ -114,7 +116,7 @@ func TestRunRollsForward(t *testing.T) {
 func TestRestartEndsAttempts(t *testing.T) {
 	g := newExchange(t)
 	file := files(t)["police"]
-	a := g.begin(t, g.police(t), "k1", file)
+	a := g.begin(t, g.police(t), file)
 	_, err := g.Upload(t.Context(), g.who["police"], sending("police", "k1", file))
 	is(t, err, gateway.Conflict)
 	g.reopen(t)

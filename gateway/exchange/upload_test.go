@@ -254,7 +254,7 @@ func TestUploadWhoseBodyEndsEarly(t *testing.T) {
 }
 
 func TestUploadsThatEndEarlyLeaveNoGoroutine(t *testing.T) {
-	g := newExchange(t)
+	g := newExchange(t, func(o *exchange.Options) { o.Limits.Lease = time.Hour }) // so that what keeps it alive does not end by itself
 	file := files(t)["police"]
 	cut := func(key string, cancelled bool) {
 		ctx := t.Context()
