@@ -25,6 +25,36 @@
 //   - Thresholds on true values are secret, permanent draws (keys.go: law).
 //   - The counted cells cannot be printed or encoded (raw.go).
 //
+// How mechanisms undo each other, and what keeps each from happening here
+// (disclosure.md 2.11, by line):
+//
+//  1. An exact margin beside hidden cells: every cell of every set is perturbed, the
+//     total too; there is no exact one.
+//  2. An exact mean or rate beside a noisy count: only counts are published; rates
+//     are for readers to make of published ones.
+//  3. Noisy cells added up and given as exact: no value is a sum of published ones.
+//  4. Rows by true count: cells come in the order of codes (ask.go).
+//  5. "0" told from hidden: one status (publish.go: outside); structural zeros are
+//     declared (facts.go).
+//  6. Rows that come and go: a table has all nominal cells (ask.go: read).
+//  7. Records and children with independent noise: one permanent draw (publish.go:
+//     value), and the rest is counted in the budget (routes.go: coincide).
+//  8. Two p-tables or two V for a cell: V is one number of a release, the permanent
+//     layer is drawn by label.
+//  9. Rotation of the key: there is one PRF for a lineage (Release.Noise).
+//  10. A threshold on the perturbed count only: rules look at n (protect.go: decide).
+//  11. A hidden value elsewhere: hidden cells have no value at all; errors name sets.
+//  12. The release in the permanent layer: keys.go: permanent.
+//  13. Float keys: look-ups are in integers (noise.go: draw).
+//  14. Differential privacy beside it: not here, and never for the same cube.
+//  15. Refusals by data: Plan and Ask see definitions only; Protect refuses only
+//     counts that contradict one another, and then publishes nothing.
+//  16. Counts in policy: policy gives numbers, and gets none.
+//  17. A second layer below half of V: NewPTables splits evenly.
+//  18. Draws keyed on members: only keys.go: edge, for minorities of 10 to 18.
+//  19. Reports that compare a count with a number: summary.go has shares in steps, and
+//     by rule for large sets only.
+//
 // What it will not do: query data, keep a budget at run time, answer with a cell
 // outside the lattice, show why a cell is hidden, or be called differentially
 // private: bounded keyed noise is not. It holds no key ([gateway.PRF] does), no
