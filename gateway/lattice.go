@@ -67,8 +67,9 @@ type AdmittedSet struct {
 
 // AdmittedSets returns every grouping set that some cube of the definition
 // admits, each once, sorted by size and then by key. A set is admitted when it
-// has at most the cube's cap of dimensions, names at most one dimension of each
-// Apart group, and has at most MaxNominalCells cells by its code lists.
+// has at most the cube's cap of dimensions and those of Caps for the ones that it
+// names, names at most one dimension of each Apart group, and has at most
+// MaxNominalCells cells by its code lists.
 func (d *Definition) AdmittedSets() []AdmittedSet {
 	byKey := map[string]*AdmittedSet{}
 	for i := range d.Cubes {
@@ -141,6 +142,11 @@ func (d *Definition) admits(c *Cube, set GroupingSet) bool {
 			}
 		}
 		if named > 1 {
+			return false
+		}
+	}
+	for _, sd := range set {
+		if limit, limited := c.Caps[sd.Name]; limited && len(set) > limit {
 			return false
 		}
 	}

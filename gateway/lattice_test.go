@@ -42,6 +42,7 @@ func TestAdmittedSetsAreDownwardClosed(t *testing.T) {
 	d := definitionOf(
 		gateway.Cube{ID: "a", Grain: gateway.Children, Dimensions: []string{"area", "sex", "age"}, Cap: 3, Measures: []gateway.Measure{gateway.CountChildren}},
 		gateway.Cube{ID: "b", Grain: gateway.Events, Dimensions: []string{"sex", "huge", "age"}, Cap: 2, Apart: [][]string{{"huge", "age"}}, Measures: []gateway.Measure{gateway.CountRecords}},
+		gateway.Cube{ID: "c", Grain: gateway.Children, Dimensions: []string{"vast", "sex", "age", "area"}, Cap: 4, Caps: map[string]int{"vast": 2, "area": 3}},
 	)
 	admitted := keys(d)
 	for _, a := range d.AdmittedSets() {
@@ -88,6 +89,26 @@ func TestNominalCellsCap(t *testing.T) {
 	}
 }
 
+// A pair with at most one of two other dimensions, which groups of Apart cannot say.
+func TestCaps(t *testing.T) {
+	d := definitionOf(gateway.Cube{
+		ID: "a", Grain: gateway.Children, Dimensions: []string{"huge", "age", "sex", "area"}, Cap: 3,
+		Apart: [][]string{{"huge", "area"}}, Caps: map[string]int{"huge": 2},
+	})
+	var named []string
+	for _, key := range keys(d) {
+		if strings.Contains(key, "huge") {
+			named = append(named, key)
+		}
+	}
+	if want := []string{"huge@huge", "age@age|huge@huge", "huge@huge|sex@sex"}; !slices.Equal(named, want) {
+		t.Errorf("sets with huge are %v, want %v", named, want)
+	}
+	if !slices.Contains(keys(d), "age@age|area@region|sex@sex") {
+		t.Error("the cap of one dimension limits cells that do not name it")
+	}
+}
+
 func TestLabel(t *testing.T) {
 	set := gateway.GroupingSet{{Name: "age"}, {Name: "region"}, {Name: "sex"}}
 	if got := set.Label([]string{"10-14", "KZ-61", "F"}); got != "age=10-14|region=KZ-61|sex=F" {
@@ -112,5 +133,49 @@ func TestWindow(t *testing.T) {
 		if err == nil {
 			t.Errorf("window %v is accepted", bad)
 		}
+	}
+}
+
+// Years are those that lie wholly in the window, and are never all of it.
+func TestWindowOfYears(t *testing.T) {
+	d := definitionOf()
+	d.Dimensions = append(d.Dimensions, gateway.Dimension{Name: "year", Source: gateway.Source{Kind: gateway.EventYear}})
+	for _, test := range []struct{ from, to, years string }{
+		{"2023Q1", "2025Q4", "2023 2024 2025"},
+		{"2023Q2", "2025Q3", "2024"},
+		{"2023Q4", "2024Q4", "2024"},
+		{"2024Q1", "2025Q1", "2024"},
+		{"2024Q1", "2024Q4", ""},
+		{"2024Q2", "2025Q3", ""},
+		{"2024Q1", "2024Q3", ""},
+	} {
+		from, _ := gateway.ParseQuarter(test.from)
+		to, _ := gateway.ParseQuarter(test.to)
+		w, err := d.Window(from, to)
+		if (err != nil) != (test.years == "") {
+			t.Errorf("%s to %s: %v", test.from, test.to, err)
+		}
+		if err != nil {
+			continue
+		}
+		var codes []string
+		for _, n := range w.Dimension("year").Nodes {
+			codes = append(codes, n.Code)
+			if q, _ := gateway.ParseQuarter(n.Code + "Q1"); q != gateway.Quarter(n.Number)*4 {
+				t.Errorf("year %s has the number %d", n.Code, n.Number)
+			}
+		}
+		if got := strings.Join(codes, " "); got != test.years {
+			t.Errorf("%s to %s: years %s, want %s", test.from, test.to, got, test.years)
+		}
+	}
+}
+
+func TestCodesOfSectors(t *testing.T) {
+	if a, b := gateway.PairCode("health", "education"), gateway.PairCode("education", "health"); a != b || a != "education+health" {
+		t.Errorf("pairs are %s and %s", a, b)
+	}
+	if code := gateway.SectorCode("police", "REPORT"); code != "police.REPORT" {
+		t.Errorf("code is %s", code)
 	}
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -53,9 +54,12 @@ func (d *Definition) Cube(id string) *Cube {
 	return nil
 }
 
-// Window returns the definition over another window: a copy whose quarter
-// dimensions hold the quarters of the new window. It reports Invalid for a window
-// that ends before it starts or has more than 40 quarters.
+// Window returns the definition over another window: a copy whose dimensions of
+// quarters hold the quarters of the new window, and those of years the years that
+// lie wholly in it. It reports Invalid for a window that ends before it starts or
+// has more than 40 quarters, and, where there are years, for one without a whole
+// year or with nothing beside it: that year and the window would be two labels of
+// the same children (disclosure.md 2.1).
 func (d *Definition) Window(from, to Quarter) (*Definition, error) {
 	if from == 0 || to < from || to-from >= 40 {
 		return nil, Errorf(Invalid, "a release window runs from a quarter to the same or a later one, 40 at most: from=2023Q1 to=2025Q4")
@@ -64,18 +68,40 @@ func (d *Definition) Window(from, to Quarter) (*Definition, error) {
 	w.From, w.To = from, to
 	w.Dimensions = slices.Clone(d.Dimensions)
 	for i := range w.Dimensions {
-		if w.Dimensions[i].Source.Kind != EventQuarter {
-			continue
-		}
-		w.Dimensions[i].Nodes = nil
-		for q := from; q <= to; q++ {
-			title := q.String()
-			w.Dimensions[i].Nodes = append(w.Dimensions[i].Nodes, Node{
-				Code: title, Title: Text{KK: title, RU: title, EN: title}, Number: uint16(q),
-			})
+		switch w.Dimensions[i].Source.Kind {
+		case EventQuarter:
+			w.Dimensions[i].Nodes = quarters(from, to)
+		case EventYear:
+			w.Dimensions[i].Nodes = wholeYears(from, to)
+			if n := len(w.Dimensions[i].Nodes); n == 0 || n == 1 && to-from == 3 {
+				return nil, Errorf(Invalid, "dimension %s: the window needs a whole year, and more than that year", w.Dimensions[i].Name)
+			}
+		case EventSector, EventColumn, EventSectorCode, ChildConst, ChildFirst, ChildMost, FirstSector, SectorCount, SectorPair, ReachedIn:
 		}
 	}
 	return &w, nil
+}
+
+func quarters(from, to Quarter) []Node {
+	var nodes []Node
+	for q := from; q <= to; q++ {
+		nodes = append(nodes, timeNode(q.String(), uint16(q)))
+	}
+	return nodes
+}
+
+// wholeYears leaves out a year of which the window holds a part: with one quarter
+// of it that year and that quarter would be two labels of the same children.
+func wholeYears(from, to Quarter) []Node {
+	var nodes []Node
+	for year := (from + 3) / 4; year*4+3 <= to; year++ {
+		nodes = append(nodes, timeNode(strconv.Itoa(int(year)), uint16(year)))
+	}
+	return nodes
+}
+
+func timeNode(code string, number uint16) Node {
+	return Node{Code: code, Title: Text{KK: code, RU: code, EN: code}, Number: number}
 }
 
 // A Dimension is a registered tree of codes (disclosure.md 2.1). Cubes share
@@ -98,7 +124,7 @@ type Node struct {
 	Title  Text   `json:"title"`
 	Parent string `json:"parent,omitempty"` // code of the parent; "" is the root
 	Level  int    `json:"level"`            // index into Levels
-	Number uint16 `json:"number"`           // of a leaf: its number in the source's code list, quarter index or own order
+	Number uint16 `json:"number"`           // of a leaf: its number in the source's code list, quarter index, year or own order
 }
 
 // Leaf reports whether the node is of the finest level.
@@ -138,7 +164,8 @@ const (
 // warehouse knows the kinds; their parameters come from the cube file.
 type Source struct {
 	Kind SourceKind `json:"kind"`
-	// Column is the stored column, for EventColumn, ChildMost and ChildFirst.
+	// Column is the stored column, for EventColumn, EventSectorCode, ChildConst,
+	// ChildMost and ChildFirst.
 	Column string `json:"column,omitempty"`
 	// Reached: the child's first event in Start, and an event in one of Targets
 	// (sector → date columns) from 0 to Days days after it.
@@ -155,12 +182,30 @@ const (
 	EventSector  SourceKind = "event_sector"  // multi: the contract of an event
 	EventColumn  SourceKind = "event_column"  // a coded column of the event
 	EventQuarter SourceKind = "event_quarter" // the quarter of the event
-	ChildConst   SourceKind = "child_const"   // a column equal on all rows of a child (sex)
-	ChildFirst   SourceKind = "child_first"   // a column of the child's first event in the window
-	ChildMost    SourceKind = "child_most"    // the code named by most sectors; ties: the earliest record's; else unknown
-	FirstSector  SourceKind = "first_sector"  // the contract of the child's first event
-	ReachedIn    SourceKind = "reached"       // yes, no, cannot_tell, no_start
+	EventYear    SourceKind = "event_year"    // the year of the event, where the window holds all of it
+	// EventSectorCode is a column that each contract codes by a list of its own: the
+	// leaf is the contract and the code, "police.REPORT".
+	EventSectorCode SourceKind = "event_sector_code"
+	ChildConst      SourceKind = "child_const"  // a column equal on all rows of a child (sex)
+	ChildFirst      SourceKind = "child_first"  // a column of the child's first event in the window
+	ChildMost       SourceKind = "child_most"   // the code named by most sectors; ties: the earliest record's; else unknown
+	FirstSector     SourceKind = "first_sector" // the contract of the child's first event
+	// SectorCount is how many contracts have an event of the child: node i stands for
+	// i of them, the last node for that many or more.
+	SectorCount SourceKind = "sector_count"
+	// SectorPair is multi, of children: the child has events of both contracts, named
+	// in the order of the alphabet, "education+health".
+	SectorPair SourceKind = "sector_pair"
+	ReachedIn  SourceKind = "reached" // yes, no, cannot_tell, no_start
 )
+
+// PairCode is the code of a SectorPair node.
+func PairCode(a, b ContractID) string {
+	return string(min(a, b)) + "+" + string(max(a, b))
+}
+
+// SectorCode is the code of an EventSectorCode node.
+func SectorCode(sector ContractID, code string) string { return string(sector) + "." + code }
 
 // Codes of a ReachedIn dimension.
 const (
@@ -178,7 +223,10 @@ type Cube struct {
 	Dimensions []string   `json:"dimensions"`      // names
 	Cap        int        `json:"cap"`             // most non-root dimensions of a cell, 1 to 4
 	Apart      [][]string `json:"apart,omitempty"` // groups of dimensions of which a cell names at most one
-	Measures   []Measure  `json:"measures"`
+	// Caps are lower caps for cells that name a dimension: {pair: 2} crosses a pair
+	// with at most one other dimension.
+	Caps     map[string]int `json:"caps,omitempty"`
+	Measures []Measure      `json:"measures"`
 }
 
 // Grain is what a cube counts over.
