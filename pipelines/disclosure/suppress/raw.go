@@ -94,7 +94,7 @@ func (c *counted) add(nodes []string, n Count) error {
 	if c.seen[b] {
 		return gateway.Errorf(gateway.Internal, "a base cell was counted twice")
 	}
-	if n.Children <= 0 || n.Children > maxCount || !sound(n.Units, n.Children) || !sound(n.Parts, maxCount) || c.l.magnitude != (len(n.Parts) > 0) {
+	if n.Children <= 0 || n.Children > maxCount || !sound(n.Units, n.Children) || !sound(n.Parts, maxCount) || c.l.Magnitude != (len(n.Parts) > 0) {
 		return gateway.Errorf(gateway.Internal, "the counts of a base cell contradict one another or the rules")
 	}
 	c.seen[b] = true
@@ -128,7 +128,7 @@ func (c *counted) take() (*counted, error) {
 func (c *counted) coherent() error {
 	total := int64(0)
 	for b := range c.base {
-		total += c.value(int32(b)) //nolint:gosec // below maxBase
+		total += c.value(int32(b))
 		if total > maxCount {
 			return gateway.Errorf(gateway.Invalid, "the tables hold more than can be added up exactly; use a coarser unit of measure")
 		}
@@ -143,7 +143,7 @@ func (c *counted) coherent() error {
 
 // value returns what tables show of a base cell.
 func (c *counted) value(b int32) int64 {
-	if !c.l.magnitude {
+	if !c.l.Magnitude {
 		return c.base[b].Children
 	}
 	sum := int64(0)

@@ -112,7 +112,7 @@ func (c *counted) judge(at *cell) verdict {
 		return v
 	}
 	v.need = need{c.l.Width, c.l.K}
-	if c.l.magnitude {
+	if c.l.Magnitude {
 		up := c.l.protection(&t)
 		v.need = need{up, t.value + up}
 	}
@@ -149,7 +149,7 @@ func (c *counted) primary(at *cell, t *tally) Rule {
 	if rule := c.beside(at, t.children); rule != "" {
 		return rule
 	}
-	if c.l.magnitude {
+	if c.l.Magnitude {
 		return c.l.dominated(t)
 	}
 	return ""

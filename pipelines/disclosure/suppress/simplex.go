@@ -32,11 +32,11 @@ type tableau struct {
 // artificial variable of its own.
 func newTableau(rows [][]int64, vars int) *tableau {
 	t := &tableau{rows: rows, det: 1, real: int32(vars), basic: make([]int32, len(rows)), sign: make([]int64, len(rows))} //nolint:gosec // below MaxVariables
-	for j := range int32(vars) {                                                                                         //nolint:gosec // below MaxVariables
+	for j := range int32(vars) {                                                                                          //nolint:gosec // below MaxVariables
 		t.off = append(t.off, j)
 	}
 	for i, row := range rows {
-		t.basic[i], t.sign[i] = t.real+int32(i), 1 //nolint:gosec // below MaxVariables
+		t.basic[i], t.sign[i] = t.real+int32(i), 1
 		if row[vars] < 0 {
 			t.sign[i] = -1
 			for j := range row {
@@ -45,18 +45,6 @@ func newTableau(rows [][]int64, vars int) *tableau {
 		}
 	}
 	return t
-}
-
-// clone returns a copy to go on from.
-func (t *tableau) clone() *tableau {
-	n := *t
-	n.rows = make([][]int64, len(t.rows))
-	for i, row := range t.rows {
-		n.rows[i] = append([]int64(nil), row...)
-	}
-	n.goal = append([]int64(nil), t.goal...)
-	n.basic, n.off = append([]int32(nil), t.basic...), append([]int32(nil), t.off...)
-	return &n
 }
 
 // feasible finds a first vertex by driving the artificial variables to 0. It
@@ -275,19 +263,9 @@ func (t *tableau) plus(a, b int64) int64 {
 
 func magnitude(a int64) uint64 {
 	if a < 0 {
-		return uint64(-a) //nolint:gosec // not negative
+		return uint64(-a)
 	}
-	return uint64(a) //nolint:gosec // not negative
-}
-
-// value returns a variable at the present vertex, as a numerator over det.
-func (t *tableau) value(v int32) int64 {
-	for i, w := range t.basic {
-		if w == v {
-			return t.rows[i][len(t.off)]
-		}
-	}
-	return 0
+	return uint64(a)
 }
 
 // prices are the dual values of the equations at the present vertex, over det: how

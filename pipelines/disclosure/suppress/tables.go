@@ -80,7 +80,11 @@ func newSystem(t *Tables) (*system, error) {
 		return nil, err
 	}
 	s.markVoid(t.Definition)
-	for _, set := range t.Sets {
+	sets := slices.Clone(t.Sets)
+	slices.SortFunc(sets, func(a, b gateway.GroupingSet) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(setKey(a), setKey(b)))
+	})
+	for _, set := range sets {
 		if err := s.addSet(set, t.Definition); err != nil {
 			return nil, err
 		}
@@ -267,11 +271,11 @@ func (s *system) addBounds(covered []string) {
 				part := int32(b + (c-at)*a.stride) //nolint:gosec // below maxBase
 				if !s.void[part] {
 					parts = append(parts, part)
-					s.above = append(s.above, bound{[]int32{part}, []int32{int32(b)}}) //nolint:gosec // below maxBase
+					s.above = append(s.above, bound{[]int32{part}, []int32{int32(b)}})
 				}
 			}
 			if len(children[at]) > 0 && slices.Contains(covered, a.dim.Name) {
-				s.above = append(s.above, bound{[]int32{int32(b)}, parts}) //nolint:gosec // below maxBase
+				s.above = append(s.above, bound{[]int32{int32(b)}, parts})
 			}
 		}
 	}
@@ -344,5 +348,5 @@ func (s *system) at(codes []string) (int32, bool) {
 		}
 		b += at * s.axes[i].stride
 	}
-	return int32(b), true //nolint:gosec // below maxBase
+	return int32(b), true
 }

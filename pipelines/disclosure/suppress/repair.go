@@ -1,0 +1,272 @@
+package suppress
+
+import (
+	"cmp"
+	"math/big"
+	"slices"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// audit widens the intervals of the primaries until each meets its need. extra is
+// what an insider knows beside the published cells, and rule what to write beside
+// the cells that are hidden for it. Hiding more never narrows an interval, so that
+// one pass over the primaries is enough.
+func (c *counted) audit(p *plan, targets []int, needs func(i int) need, extra []equation, rule Rule) error {
+	a, err := c.attack(append(c.knowledge(p), extra...))
+	if err != nil {
+		return err
+	}
+	seen := newSightings(c, a, targets)
+	for _, i := range targets {
+		for !seen.meets(i, needs(i)) {
+			x, err := seen.extent(i)
+			if err != nil {
+				return err
+			}
+			if x.inward().meets(needs(i)) {
+				break
+			}
+			best, err := c.widen(p, a, i, x, extra)
+			if err != nil {
+				return err
+			}
+			p.hide(best, rule)
+			if a, err = c.attack(append(c.knowledge(p), extra...)); err != nil {
+				return err
+			}
+			seen.move(a)
+		}
+	}
+	return nil
+}
+
+// widen chooses the published cell to hide so that cell i gains most width for the
+// value that is lost (disclosure.md 2.6 step 4). Where no single cell helps, two are
+// in the way of one another: the cheapest goes first.
+func (c *counted) widen(p *plan, a *attack, i int, now extent, extra []equation) (int, error) {
+	candidates, err := c.priced(a, i)
+	if err != nil {
+		return 0, err
+	}
+	if len(candidates) == 0 {
+		return 0, gateway.Errorf(gateway.Conflict, "a cell cannot be protected: what earlier releases show, or what is to be published first, gives it away")
+	}
+	best, most := -1, new(big.Rat)
+	for _, j := range candidates {
+		gain, err := c.gain(p, i, j, now, extra)
+		if err != nil {
+			return 0, err
+		}
+		if gain.Quo(gain, big.NewRat(max(1, p.value[j]), 1)); best < 0 || gain.Cmp(most) > 0 {
+			best, most = j, gain
+		}
+	}
+	return best, nil
+}
+
+// gain is by how much the interval of cell i widens when cell j is hidden. An
+// interval without an upper end counts as wide as the largest published value.
+func (c *counted) gain(p *plan, i, j int, now extent, extra []equation) (*big.Rat, error) {
+	rule := p.rule[j]
+	p.rule[j] = RuleRepair
+	b, err := c.attack(append(c.knowledge(p), extra...))
+	p.rule[j] = rule
+	if err != nil {
+		return nil, err
+	}
+	then, err := b.extent(c.s.cells[i].column)
+	if err != nil {
+		return nil, err
+	}
+	return new(big.Rat).Sub(then.width(p.largest), now.width(p.largest)), nil
+}
+
+func (x extent) width(most int64) *big.Rat {
+	if x.high == nil {
+		return big.NewRat(most, 1)
+	}
+	return new(big.Rat).Sub(x.high, x.low)
+}
+
+// priced returns the published cells that have a price in the programs of cell i,
+// the cheapest first. A cell without one can be hidden without any gain: the dual
+// solution stays feasible when its equation is dropped, and with it the bound
+// (linear programming duality). So no other cell needs to be tried.
+func (c *counted) priced(a *attack, i int) ([]int, error) {
+	named := map[int]bool{}
+	for _, sign := range []int64{-1, 1} {
+		y, err := a.prices(c.s.cells[i].column, sign)
+		if err != nil {
+			return nil, err
+		}
+		for e, price := range y {
+			j := a.eqs[e].cell
+			if price != nil && price.Sign() != 0 && j >= 0 && !c.s.cells[j].force {
+				named[j] = true
+			}
+		}
+	}
+	var cells []int
+	for j := range c.s.cells {
+		if named[j] {
+			cells = append(cells, j)
+		}
+	}
+	slices.SortStableFunc(cells, func(j, k int) int {
+		return cmp.Or(cmp.Compare(c.sum(c.s.cells[j].column), c.sum(c.s.cells[k].column)), cmp.Compare(c.s.cells[j].label, c.s.cells[k].label))
+	})
+	return cells, nil
+}
+
+// prices returns the dual value of every equation in the program that maximises
+// sign times a column: of the components' equations from their tableaus, of those
+// that fixed a base cell by going back over the steps. A fixed cell costs what its
+// column holds of it minus what the other equations already charge for it.
+func (a *attack) prices(column []int32, sign int64) ([]*big.Rat, error) {
+	y := make([]*big.Rat, len(a.eqs))
+	charge := make([]*big.Rat, len(a.fixed)) // of the bounds
+	_, open := a.divide(column)
+	for _, o := range open {
+		k := a.parts[o.part]
+		if len(k.eqs)+len(k.bounds) == 0 {
+			continue
+		}
+		if _, err := a.end(a.restrict(column, o.part), sign, nil); err != nil {
+			return nil, err
+		}
+		for r, price := range k.ready.prices() {
+			value := big.NewRat(price, k.ready.det)
+			if r < len(k.eqs) {
+				y[k.eqs[r]] = value
+				continue
+			}
+			bound := a.bounds[k.bounds[r-len(k.eqs)]]
+			add(charge, bound.less, value)
+			add(charge, bound.more, new(big.Rat).Neg(value))
+		}
+	}
+	for _, s := range slices.Backward(a.steps) {
+		for _, b := range s.fixed {
+			owed := new(big.Rat)
+			if _, ok := slices.BinarySearch(column, b); ok {
+				owed.SetInt64(sign)
+			}
+			if charge[b] != nil {
+				owed.Sub(owed, charge[b])
+			}
+			for _, e := range a.holds[b] {
+				if y[e] != nil && int(e) != s.eq {
+					owed.Sub(owed, y[e])
+				}
+			}
+			if y[s.eq] == nil || owed.Cmp(y[s.eq]) > 0 {
+				y[s.eq] = owed
+			}
+		}
+	}
+	return y, nil
+}
+
+// restrict keeps what a component holds of a column.
+func (a *attack) restrict(column []int32, part int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(column), func(b int32) bool { return a.group[b] != part })
+}
+
+func add(to []*big.Rat, column []int32, value *big.Rat) {
+	for _, b := range column {
+		if to[b] == nil {
+			to[b] = new(big.Rat)
+		}
+		to[b].Add(to[b], value)
+	}
+}
+
+// Sightings are how far apart the attack was seen to place each target, at the
+// vertices it came by. They save most programs: once two vertices are far enough
+// apart, the ends need not be found.
+type sightings struct {
+	c       *counted
+	a       *attack
+	targets []int
+	parts   map[int]divided // by target
+	ends    map[sighting]Interval
+}
+
+type divided struct {
+	fixed int64
+	open  []share
+}
+
+// A sighting is of one target in one component.
+type sighting struct {
+	target int
+	part   int32
+}
+
+func newSightings(c *counted, a *attack, targets []int) *sightings {
+	s := &sightings{c: c, targets: targets}
+	s.move(a)
+	return s
+}
+
+// move starts over with a weaker attack.
+func (s *sightings) move(a *attack) {
+	s.a, s.parts, s.ends = a, map[int]divided{}, map[sighting]Interval{}
+	for _, i := range s.targets {
+		fixed, open := a.divide(s.c.s.cells[i].column)
+		s.parts[i] = divided{fixed, open}
+	}
+}
+
+// note looks at every target at the present vertex of a component. Values are
+// rounded inwards, so that what was seen can be relied on.
+func (s *sightings) note(k *component, t *tableau) {
+	value := make([]int64, len(k.vars))
+	for r, v := range t.basic {
+		if int(v) < len(value) {
+			value[v] = t.rows[r][len(t.off)]
+		}
+	}
+	for _, i := range s.targets {
+		for _, o := range s.parts[i].open {
+			if s.a.parts[o.part] != k {
+				continue
+			}
+			sum := int64(0)
+			for v := range o.member {
+				sum += value[v]
+			}
+			at := Interval{Low: ceil(sum, t.det), High: sum / t.det}
+			if was, ok := s.ends[sighting{i, o.part}]; ok {
+				at = Interval{Low: min(at.Low, was.Low), High: max(at.High, was.High)}
+			}
+			s.ends[sighting{i, o.part}] = at
+		}
+	}
+}
+
+// meets reports whether what was seen is enough.
+func (s *sightings) meets(i int, n need) bool {
+	sum := Interval{Low: s.parts[i].fixed, High: s.parts[i].fixed}
+	for _, o := range s.parts[i].open {
+		at, ok := s.ends[sighting{i, o.part}]
+		if !ok {
+			return false
+		}
+		sum.Low += at.Low
+		sum.High += at.High
+	}
+	return sum.High >= sum.Low && sum.meets(n)
+}
+
+// extent solves for a target, noting what is seen on the way.
+func (s *sightings) extent(i int) (extent, error) {
+	column := s.c.s.cells[i].column
+	low, err := s.a.end(column, -1, s.note)
+	if err != nil {
+		return extent{}, err
+	}
+	high, err := s.a.end(column, 1, s.note)
+	return extent{low, high}, err
+}
