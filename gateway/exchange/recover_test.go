@@ -18,17 +18,23 @@ import (
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
-// begin does what an upload under the key k1 does up to its intent.
-func (g *gate) begin(t *testing.T, contract *gateway.Contract, file []byte) registry.Attempt {
+// intent is that of an upload under the key k1.
+func (g *gate) intent(t *testing.T, contract *gateway.Contract, file []byte) registry.Intent {
 	t.Helper()
 	plan, err := g.Policies().Plan(t.Context(), contract)
 	ok(t, err)
 	who := g.who[string(contract.ID)]
-	a, err := g.registry.BeginBatch(t.Context(), registry.Intent{
+	return registry.Intent{
 		Agency: who.Agency, Actor: who.Key, Contract: contract.ID, Version: contract.Version, Key: "k1",
 		Content: g.keys.Digest(sha256.Sum256(file)), Manifest: sending(contract.ID, "k1", file).Manifest, Policy: plan.Revision,
 		KCV: g.keys.KCV(), Lease: time.Minute,
-	})
+	}
+}
+
+// begin does what an upload does up to its intent.
+func (g *gate) begin(t *testing.T, contract *gateway.Contract, file []byte) registry.Attempt {
+	t.Helper()
+	a, err := g.registry.BeginBatch(t.Context(), g.intent(t, contract, file))
 	ok(t, err)
 	return a
 }
