@@ -77,6 +77,15 @@ func writeLeaves(w io.Writer, leaves []json.RawMessage) error {
 	return t.Flush()
 }
 
+// ledgerKey reads the ledger's public key as it was given.
+func ledgerKey(text string) (note.Verifier, error) {
+	key, err := note.NewVerifier(text)
+	if err != nil {
+		return nil, usageError{errors.New("--key (or PANA_LEDGER_KEY) is the ledger's public key, as pana keys init printed it: name+hash+key")}
+	}
+	return key, nil
+}
+
 // An exported ledger is a directory with the leaves, one a line, and the signed
 // checkpoint.
 const (
@@ -92,11 +101,13 @@ func (c *cli) auditVerifyCommand() *cobra.Command {
 		Long: `Verify the ledger in DIR (leaves.jsonl and checkpoint), or read it from a running
 gateway and verify that; --save DIR keeps what was read. --key is the ledger's public
 key, which "pana keys init" printed: keep your own copy.`,
+		Example: `  pana audit verify --key "$LEDGER_KEY" --save ledger
+  pana audit verify --key "$LEDGER_KEY" ledger`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			verifier, err := note.NewVerifier(key)
+			verifier, err := ledgerKey(key)
 			if err != nil {
-				return usageError{errors.New("--key is the ledger's public key: name+hash+key")}
+				return err
 			}
 			var log exported
 			if len(args) == 1 {
@@ -208,11 +219,12 @@ func (c *cli) auditReceiptCommand() *cobra.Command {
 	var key string
 	command := &cobra.Command{
 		Use: "receipt FILE", Short: "Verify a receipt offline: that the ledger holds the batch (agencies)",
-		Args: cobra.ExactArgs(1),
+		Example: "  pana audit receipt --key \"$LEDGER_KEY\" receipt.json",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			verifier, err := note.NewVerifier(key)
+			verifier, err := ledgerKey(key)
 			if err != nil {
-				return usageError{errors.New("--key is the ledger's public key: name+hash+key")}
+				return err
 			}
 			content, err := os.ReadFile(args[0])
 			if err != nil {

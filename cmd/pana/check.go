@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,8 @@ func (c *cli) checkCommand() *cobra.Command {
 		Long: `Read a file as the gateway would and list what to mend: line, column and code,
 never a value. Nothing leaves this machine. Exit code 0 when the gateway would take
 every row, 1 when it would not.`,
+		Example: `  pana check --contract police police.csv
+  pana check --contract police --from 2025-07-01 --to 2025-09-30 --json police.csv`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := c.checkManifest(from, to)
@@ -32,7 +35,7 @@ every row, 1 when it would not.`,
 			}
 			checked, err := c.check(cmd.Context(), args[0], gateway.ContractID(contract), dir, m)
 			if err != nil {
-				return err
+				return c.unreadable(err, gateway.ContractID(contract))
 			}
 			err = c.print(checked, checked.write)
 			if err == nil && checked.Refused > 0 {
@@ -46,7 +49,7 @@ every row, 1 when it would not.`,
 	f.StringVar(&from, "from", "", "first day that the batch reports, YYYY-MM-DD; default: any")
 	f.StringVar(&to, "to", "", "last day that the batch reports, YYYY-MM-DD; default: today")
 	f.StringVar(&dir, "policies", "", "folder of policies; default: those built in")
-	_ = command.MarkFlagRequired("contract") // the flag exists: it was added above
+	require(command, "contract")
 	return command
 }
 
@@ -57,6 +60,18 @@ type checked struct {
 	Refused  int                `json:"refused"`
 	Errors   []gateway.RowError `json:"errors"`
 	Omitted  int                `json:"errors_omitted,omitempty"`
+}
+
+// unreadable prints, for programs, what ended the reading before its end: a
+// header that is not the contract's, or a file that is no CSV. People read it in
+// the error.
+func (c *cli) unreadable(err error, id gateway.ContractID) error {
+	e, ok := errors.AsType[*gateway.Error](err)
+	if !ok || e.Problems == nil || !c.asJSON {
+		return err
+	}
+	k := checked{Contract: id, Refused: e.Problems.Rows, Errors: e.Problems.First, Omitted: e.Problems.Omitted}
+	return errors.Join(err, c.print(k, nil))
 }
 
 func (k checked) write(w io.Writer) error {
@@ -125,7 +140,11 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 		return checked{}, err
 	}
 	problems := reader.Problems()
-	return checked{id, reader.Rows() + reader.Refused(), reader.Refused(), problems.First, problems.Omitted}, nil
+	k := checked{id, reader.Rows() + reader.Refused(), reader.Refused(), problems.First, problems.Omitted}
+	if k.Errors == nil {
+		k.Errors = []gateway.RowError{}
+	}
+	return k, nil
 }
 
 func contractByID(id gateway.ContractID) (*gateway.Contract, error) {
@@ -133,12 +152,12 @@ func contractByID(id gateway.ContractID) (*gateway.Contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	var names []gateway.ContractID
+	var names []string
 	for _, c := range contracts {
 		if c.ID == id {
 			return c, nil
 		}
-		names = append(names, c.ID)
+		names = append(names, string(c.ID))
 	}
-	return nil, usageError{fmt.Errorf("there is no contract of that name; there are %v", names)}
+	return nil, usageError{fmt.Errorf("there is no contract of that name; there are %s", strings.Join(names, ", "))}
 }

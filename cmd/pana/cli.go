@@ -17,9 +17,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -57,14 +59,14 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
 	code := exitCode(err)
 	_, _ = fmt.Fprintf(c.err, "pana: %s\n", message(err))
 	if code == exitUse {
-		_, _ = fmt.Fprintln(c.err, "hint: add --help to see how it is used")
+		_, _ = fmt.Fprintf(c.err, "hint: %s --help\n", command.CommandPath())
 	}
 	return code
 }
@@ -91,23 +93,26 @@ Start with:  pana demo`,
 		c.batchCommand(), c.releaseCommand(), c.queryCommand(), c.policyCommand(), c.auditCommand(),
 		c.keysCommand(), c.accessCommand(), c.engineCommand(), c.fsckCommand(),
 	)
-	for _, command := range root.Commands() {
-		strictUse(command)
-	}
+	strictUse(root)
 	return root
 }
 
-// strictUse makes wrong arguments a usage error and an unknown subcommand one
-// too.
+// strictUse makes wrong arguments, missing flags and an unknown subcommand usage
+// errors, each said in one line.
 func strictUse(command *cobra.Command) {
 	check := command.Args
 	if check == nil {
 		check = cobra.NoArgs
 	}
 	command.Args = func(cmd *cobra.Command, args []string) error {
-		err := check(cmd, args)
-		if err != nil {
-			return usageError{err}
+		if cmd.HasSubCommands() && len(args) > 0 {
+			return usageError{unknownCommand(cmd, args[0])}
+		}
+		if check(cmd, args) != nil {
+			return usageError{errors.New("it is used so: " + cmd.UseLine())}
+		}
+		if missing := missingFlags(cmd); len(missing) > 0 {
+			return usageError{errors.New("it needs " + strings.Join(missing, ", "))}
 		}
 		return nil
 	}
@@ -116,6 +121,35 @@ func strictUse(command *cobra.Command) {
 	}
 	for _, sub := range command.Commands() {
 		strictUse(sub)
+	}
+}
+
+func unknownCommand(parent *cobra.Command, name string) error {
+	near := parent.SuggestionsFor(name)
+	if len(near) == 0 {
+		return fmt.Errorf("there is no command %q", parent.CommandPath()+" "+name)
+	}
+	return fmt.Errorf("there is no command %q; did you mean %s?", parent.CommandPath()+" "+name, strings.Join(near, " or "))
+}
+
+// missingFlags are the flags that a command requires and was not given.
+func missingFlags(command *cobra.Command) []string {
+	var missing []string
+	command.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Changed && len(f.Annotations[cobra.BashCompOneRequiredFlag]) > 0 {
+			missing = append(missing, "--"+f.Name)
+		}
+	})
+	return missing
+}
+
+// require marks flags that a command cannot do without.
+func require(command *cobra.Command, names ...string) {
+	for _, name := range names {
+		err := command.MarkFlagRequired(name)
+		if err != nil {
+			panic("pana: internal error: " + err.Error()) // the flag was not added
+		}
 	}
 }
 

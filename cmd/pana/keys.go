@@ -32,6 +32,7 @@ func (c *cli) keysInitCommand() *cobra.Command {
 		Long: `Make DIR (0700) with a keyring sealed by age to a new identity beside it (0600), and
 a registry with one API key: the first operator's, printed once. Keep a copy of the
 identity apart from the data: without it the pseudonyms can never be linked again.`,
+		Example: "  pana keys init --data pana-data --installation ministry",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			made, err := initKeys(cmd.Context(), data, installation, c)
 			if err != nil {
@@ -46,7 +47,7 @@ identity apart from the data: without it the pseudonyms can never be linked agai
 	}
 	command.Flags().StringVar(&data, "data", "pana-data", "directory to make")
 	command.Flags().StringVar(&installation, "installation", "", "name of this installation: lower-case letters, digits, dots, hyphens")
-	_ = command.MarkFlagRequired("installation") // the flag exists: it was added above
+	require(command, "installation")
 	return command
 }
 
@@ -62,6 +63,13 @@ func initKeys(ctx context.Context, data, installation string, c *cli) (initialis
 	err := os.MkdirAll(data, 0o700)
 	if err != nil {
 		return initialised{}, usageError{errors.New("the data directory cannot be made: " + data)}
+	}
+	info, err := os.Stat(data)
+	if err != nil {
+		return initialised{}, fmt.Errorf("looking at the data directory: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return initialised{}, gateway.Errorf(gateway.Invalid, "%s is open to others; close it: chmod 700 %s", data, data)
 	}
 	unlock, err := lock(data, "keys init")
 	if err != nil {

@@ -176,6 +176,10 @@ func policySet(ctx context.Context, dir string) (*policies.Set, error) {
 	if dir == "" {
 		return policies.Embedded(ctx)
 	}
+	info, err := os.Stat(dir)
+	if err != nil || !info.IsDir() {
+		return nil, usageError{errors.New("there is no folder of policies " + dir)}
+	}
 	return policies.Compile(ctx, os.DirFS(dir))
 }
 

@@ -27,12 +27,15 @@ func (c *cli) queryCommand() *cobra.Command {
 		Long: `Ask for a table: a measure, grouped by dimensions, below a filter. A cell names at
 most four dimensions, filters included. Hidden cells are shown as ··: they may be
 small, zero, or too near to their total, and it is never said which.`,
-		Example: `  pana query --release demo-1 --cube pathways --by region --by reached
-  pana query --release demo-1 --cube pathways --by region --where sector=police --where sex=F --format csv`,
+		Example: `  pana query --release demo-1 --cube pathways --by region --by reached --purpose policy-evaluation
+  pana query --release demo-1 --cube pathways --by region --where sector=police --where sex=F --purpose policy-evaluation --format csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q, err := question(cube, measure, purpose, groupBy, where)
+			q, err := question(measure, purpose, groupBy, where)
 			if err != nil {
 				return err
+			}
+			if format != "table" && format != "csv" || format == "csv" && c.asJSON {
+				return usageError{errors.New("--format is table or csv; for JSON there is --json, alone")}
 			}
 			cl, err := flags.client()
 			if err != nil {
@@ -58,9 +61,7 @@ small, zero, or too near to their total, and it is never said which.`,
 	f.StringArrayVar(&groupBy, "by", nil, "dimension, or dimension@level, to group by; may be repeated")
 	f.StringArrayVar(&where, "where", nil, "DIMENSION=CODE to filter by; may be repeated")
 	f.StringVar(&format, "format", "table", "table or csv")
-	for _, name := range []string{"release", "cube"} {
-		_ = command.MarkFlagRequired(name) // the flag exists: it was added above
-	}
+	require(command, "release", "cube")
 	return command
 }
 
@@ -72,11 +73,8 @@ type tableQuestion struct {
 	Purpose gateway.Purpose   `json:"purpose,omitempty"`
 }
 
-func question(cube, measure, purpose string, groupBy, where []string) (tableQuestion, error) {
+func question(measure, purpose string, groupBy, where []string) (tableQuestion, error) {
 	q := tableQuestion{Measure: gateway.Measure(measure), GroupBy: groupBy, Filter: map[string]string{}, Purpose: gateway.Purpose(purpose)}
-	if cube == "" {
-		return q, usageError{errors.New("name a cube with --cube")}
-	}
 	for _, w := range where {
 		name, code, ok := strings.Cut(w, "=")
 		if _, doubled := q.Filter[name]; !ok || doubled {

@@ -33,34 +33,33 @@ func (c *cli) releaseCommand() *cobra.Command {
 // looking at any.
 func (c *cli) planCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "plan [CUBES…]",
+		Use:   "plan [CUBES]",
 		Short: "What a release definition admits, and the noise it needs; looks at no data",
 		Long: `Print the grouping sets of a release definition, their nominal cells, A by node
 depth and the variance V that they need: V >= 7.8 A (disclosure.md 2.5).
-CUBES are names of built-in definitions or YAML files; the default is demo.`,
-		Args: cobra.ArbitraryArgs,
+CUBES is the name of a built-in definition or a YAML file; the default is demo.
+Exit code 1 when the definition needs more noise than it has.`,
+		Example: `  pana release plan
+  pana release plan --json cubes.yaml`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				args = []string{"demo"}
+			name := "demo"
+			if len(args) == 1 {
+				name = args[0]
 			}
-			for _, name := range args {
-				d, err := definition(name)
-				if err != nil {
-					return err
-				}
-				budget, refused := disclosure.Plan(d)
-				if budget == nil {
-					return refused
-				}
-				err = c.print(budget, func(w io.Writer) error {
-					_, err := io.WriteString(w, budget.String())
-					return err
-				})
-				if err != nil || refused != nil {
-					return errors.Join(refused, err)
-				}
+			d, err := definition(name)
+			if err != nil {
+				return err
 			}
-			return nil
+			budget, refused := disclosure.Plan(d)
+			if budget == nil {
+				return refused
+			}
+			err = c.print(budget, func(w io.Writer) error {
+				_, err := io.WriteString(w, budget.String())
+				return err
+			})
+			return errors.Join(refused, err)
 		},
 	}
 }
@@ -99,7 +98,7 @@ func (c *cli) buildCommand(flags *clientFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.printReleases([]gateway.Release{r})
+			return c.printRelease(r)
 		},
 	}
 	command.Flags().StringVar(&request.From, "from", "", "first quarter of the window, such as 2023Q1; default: the definition's")
@@ -122,20 +121,22 @@ func (c *cli) listCommand(flags *clientFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.printReleases(list.Releases)
+			return c.print(list.Releases, func(w io.Writer) error { return writeReleases(w, list.Releases) })
 		},
 	}
 }
 
-func (c *cli) printReleases(list []gateway.Release) error {
-	return c.print(list, func(w io.Writer) error {
-		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(t, "release\tstate\tdigest of the cells")
-		for _, r := range list {
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.ID, r.State, r.Digest)
-		}
-		return t.Flush()
-	})
+func (c *cli) printRelease(r gateway.Release) error {
+	return c.print(r, func(w io.Writer) error { return writeReleases(w, []gateway.Release{r}) })
+}
+
+func writeReleases(w io.Writer, list []gateway.Release) error {
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "release\tstate\tdigest of the cells")
+	for _, r := range list {
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.ID, r.State, r.Digest)
+	}
+	return t.Flush()
 }
 
 func (c *cli) showCommand(flags *clientFlags) *cobra.Command {
@@ -215,7 +216,9 @@ func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "approve RELEASE --digest SHA256 --reason TEXT",
 		Short: "Open a release to questions (officers): you approve the cells with this digest",
-		Args:  cobra.ExactArgs(1),
+		Example: `  pana release show demo-1 --risk
+  pana release approve demo-1 --digest 9f86d0…0a08 --reason "read and understood"`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if request.Digest == "" {
 				return usageError{errors.New("name the digest that the risk page describes: pana release show --risk " + args[0])}
@@ -229,7 +232,7 @@ func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.printReleases([]gateway.Release{r})
+			return c.printRelease(r)
 		},
 	}
 	command.Flags().StringVar(&request.Digest, "digest", "", "digest of the published cells, from the risk page")
@@ -238,8 +241,9 @@ func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {
 }
 
 func (c *cli) closeCommand(flags *clientFlags) *cobra.Command {
-	return &cobra.Command{
-		Use: "withdraw RELEASE", Short: "Close a release for good",
+	var reason string
+	command := &cobra.Command{
+		Use: "withdraw RELEASE --reason TEXT", Short: "Close a release for good (stewards, officers)",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cl, err := flags.client()
@@ -247,11 +251,14 @@ func (c *cli) closeCommand(flags *clientFlags) *cobra.Command {
 				return err
 			}
 			var r gateway.Release
-			err = cl.call(cmd.Context(), http.MethodDelete, "/v1/releases/"+url.PathEscape(args[0]), nil, &r)
+			query := url.Values{"reason": {reason}}
+			err = cl.call(cmd.Context(), http.MethodDelete, "/v1/releases/"+url.PathEscape(args[0])+"?"+query.Encode(), nil, &r)
 			if err != nil {
 				return err
 			}
-			return c.printReleases([]gateway.Release{r})
+			return c.printRelease(r)
 		},
 	}
+	command.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	return command
 }

@@ -26,8 +26,8 @@ and truth.json: a synthetic country whose exact answers are known. The same seed
 gives the same bytes. No record is of a real child.`,
 		Example: "  pana synth --children 20000 --seed 1 --out synthetic",
 		RunE: func(*cobra.Command, []string) error {
-			if o.Children < 1 || o.Dirty < 0 || o.Dirty > 1 {
-				return usageError{errors.New("--children is 1 or more, --dirty from 0 to 1")}
+			if o.Children < 1 || o.Children > synth.MaxChildren || !(o.Dirty >= 0 && o.Dirty <= 0.5) {
+				return usageError{fmt.Errorf("--children is 1 to %d, --dirty from 0 to 0.5", synth.MaxChildren)}
 			}
 			country, err := newCountry(o)
 			if err != nil {

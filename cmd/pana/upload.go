@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -61,9 +60,7 @@ batch is. Sending the same file again is harmless: the receipt is the same.`,
 	f.StringVar(&u.reject, "reject", string(gateway.RejectBatch), "what a bad row does: batch (refuse all) or rows (leave it out)")
 	f.StringVar(&u.key, "key", "", "Idempotency-Key; default: random; the same content is known again anyway")
 	f.StringVar(&u.receipt, "receipt", "", "write the receipt to this file too")
-	for _, name := range []string{"contract", "from", "to"} {
-		_ = command.MarkFlagRequired(name) // the flag exists: it was added above
-	}
+	require(command, "contract", "from", "to")
 	return command
 }
 
@@ -78,7 +75,7 @@ func (c *cli) upload(ctx context.Context, cl *client, u uploading) error {
 	})
 	if err != nil {
 		if progress != nil {
-			progress.end("refused")
+			progress.end("not accepted")
 		}
 		return c.refused(err)
 	}
@@ -123,6 +120,7 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 		return nil, usageError{errors.New("the gateway's address is not one: " + c.base)}
 	}
 	request.ContentLength = size
+	request.Header.Set("Expect", "100-continue") // a refusal then comes before the file goes
 	request.Header.Set("Content-Type", "text/csv; charset=utf-8")
 	request.Header.Set("Idempotency-Key", u.key)
 	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest.Sum(nil))+":")
@@ -194,7 +192,7 @@ func (c *cli) batchCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.printBatches(list.Batches)
+				return c.print(list.Batches, func(w io.Writer) error { return writeBatches(w, list.Batches) })
 			},
 		},
 		c.oneBatch(&flags, "show BATCH", "Show one of your batches", http.MethodGet),
@@ -216,18 +214,16 @@ func (c *cli) oneBatch(flags *clientFlags, use, short, method string) *cobra.Com
 			if err != nil {
 				return err
 			}
-			return c.printBatches([]gateway.Batch{b})
+			return c.print(b, func(w io.Writer) error { return writeBatches(w, []gateway.Batch{b}) })
 		},
 	}
 }
 
-func (c *cli) printBatches(list []gateway.Batch) error {
-	return c.print(list, func(w io.Writer) error {
-		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(t, strings.Join([]string{"batch", "contract", "state", "stored", "refused"}, "\t"))
-		for _, b := range list {
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\n", b.ID, b.Contract, b.State, b.Stored, b.Refused)
-		}
-		return t.Flush()
-	})
+func writeBatches(w io.Writer, list []gateway.Batch) error {
+	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "batch\tcontract\tstate\tstored\trefused")
+	for _, b := range list {
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\n", b.ID, b.Contract, b.State, b.Stored, b.Refused)
+	}
+	return t.Flush()
 }
