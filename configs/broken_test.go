@@ -36,8 +36,9 @@ func loadAll(fsys fs.FS) error {
 	if err != nil {
 		return err
 	}
-	_, err = LoadDefinition(fsys, "tiny", contracts)
-	return err
+	_, tiny := LoadDefinition(fsys, "tiny", contracts)
+	_, wide := LoadDefinition(fsys, "wide", contracts)
+	return errors.Join(tiny, wide)
 }
 
 func TestSmallFolderIsAccepted(t *testing.T) {
@@ -49,7 +50,8 @@ func TestSmallFolderIsAccepted(t *testing.T) {
 // Every fault that an author can make is refused with its place and the reason.
 func TestBrokenFilesAreRefused(t *testing.T) {
 	const common, shelter, clinic = "contracts/common.yaml", "contracts/shelter.yaml", "contracts/clinic.yaml"
-	const index, places, bands, tiny = "codelists/codelists.yaml", "codelists/places.csv", "codelists/bands.csv", "cubes/tiny.yaml"
+	const index, places, bands = "codelists/codelists.yaml", "codelists/places.csv", "codelists/bands.csv"
+	const tiny, wide = "cubes/tiny.yaml", "cubes/wide.yaml"
 	for _, c := range []struct{ file, old, new, want string }{
 		// YAML itself
 		{shelter, "version: 1", "version: 1\nowner: x", `contracts/shelter.yaml:3: unknown key "owner"`},
@@ -167,7 +169,7 @@ func TestBrokenFilesAreRefused(t *testing.T) {
 		{tiny, "kind: event_quarter", "kind: event_quarter, days: 3", "cubes/tiny.yaml:27: start, targets and days are for"},
 		{tiny, "levels: [quarter]", "levels: []", "cubes/tiny.yaml:26: dimension quarter needs one or two levels"},
 		{tiny, "levels: [quarter]", "levels: [quarter, quarter]", `cubes/tiny.yaml:26: level "quarter" does not match`},
-		{tiny, "levels: [quarter]", "levels: [year, quarter]", "cubes/tiny.yaml:26: quarters have one level"},
+		{tiny, "levels: [quarter]", "levels: [year, quarter]", "cubes/tiny.yaml:26: a dimension of source event_quarter has one level"},
 		{tiny, "levels: [half, place]", "levels: [place]", "cubes/tiny.yaml:5: two levels need groups, and one has none"},
 		{tiny, `["11", "12"]`, `["11"]`, `cubes/tiny.yaml:10: leaf "12" is in no group`},
 		{tiny, `["11", "12"]`, `["11", "12", "10"]`, `cubes/tiny.yaml:10: "10" is not a leaf, or is in two groups`},
@@ -186,7 +188,7 @@ func TestBrokenFilesAreRefused(t *testing.T) {
 		{tiny, "clinic: [day]", "clinic: []", `cubes/tiny.yaml:16: there is no contract "clinic", or no date`},
 		{tiny, "clinic: [day]", "clinic: [place]", `cubes/tiny.yaml:16: contract clinic stores no date "place"`},
 		{tiny, "days: 30", "days: 0", "cubes/tiny.yaml:16: days must be from 1 to 366"},
-		{tiny, "    levels: [quarter]\n", "    levels: [quarter]\n    codes: [a]\n", "cubes/tiny.yaml:27: codes are for sources with a column"},
+		{tiny, "    levels: [quarter]\n", "    levels: [quarter]\n    codes: [a]\n", "cubes/tiny.yaml:27: codes are for sources with a column of one code list"},
 		{tiny, "kind: child_most, column: place}", "kind: child_most, column: place}\n    codes: [\"11\", \"13\"]", `cubes/tiny.yaml:12: code list places has no code "13"`},
 		{tiny, "id: amounts", "id: ways", `cubes/tiny.yaml:35: cube id "ways" does not match`},
 		{tiny, `{en: "Ways"}`, "{}", "cubes/tiny.yaml:30: cube ways has no English title"},
@@ -206,6 +208,30 @@ func TestBrokenFilesAreRefused(t *testing.T) {
 		{tiny, "v: 60", "v: 60\nimplied: [{if: {reached: \"no\"}, then: {}}]", "cubes/tiny.yaml:4: an implication is from one node to one node"},
 		{tiny, "v: 60", "v: 60\nimplied: [{if: {reached: \"no\"}, then: {reached: \"yes\"}}]", "cubes/tiny.yaml:4: an implication is between two dimensions"},
 		{tiny, "v: 60", "v: 60\nimplied: [{if: {planet: moon}, then: {reached: \"yes\"}}]", `cubes/tiny.yaml:4: planet has no node "moon"`},
+
+		// sources about sectors, and years
+		{wide, "kind: event_sector_code, column: place", "kind: event_sector_code", "cubes/wide.yaml:14: a column is for the sources"},
+		{wide, "kind: event_sector_code, column: place", "kind: event_sector_code, column: moon", `cubes/wide.yaml:14: no contract stores a column "moon"`},
+		{wide, "kind: event_sector_code, column: place", "kind: event_sector_code, column: reason", "cubes/wide.yaml:14: column reason of contract shelter does not hold one code"},
+		{wide, "kind: event_sector_code, column: place", "kind: event_sector_code, column: nights", "cubes/wide.yaml:14: column nights of contract shelter does not hold one code"},
+		{wide, "levels: [kind]", "levels: [kinds, kind]", "cubes/wide.yaml:13: a dimension of source event_sector_code has one level"},
+		{wide, "levels: [kind]\n", "levels: [kind]\n    codes: [shelter.11]\n", "cubes/wide.yaml:14: codes are for sources with a column of one code list"},
+		{wide, "levels: [year]", "levels: [decade, year]", "cubes/wide.yaml:18: a dimension of source event_year has one level"},
+		{wide, "kind: event_year", "kind: event_year, column: day", "cubes/wide.yaml:19: a column is for the sources"},
+		{wide, "from: 2023Q2", "from: 2024Q1", "cubes/wide.yaml:2: dimension year: the window needs a whole year, and more"},
+		{wide, "from: 2023Q2", "from: 2024Q2", "cubes/wide.yaml:2: dimension year: the window needs a whole year, and more"},
+		{wide, "levels: [count]", "levels: [some, count]", "cubes/wide.yaml:23: a dimension of source sector_count has one level"},
+		{wide, `{code: "2",`, `{code: "2+",`, `cubes/wide.yaml:27: number 2 of the sectors has the code "2"`},
+		{wide, `      - {code: "2", title: {en: "Two"}}`, "", "cubes/wide.yaml:26: numbers of sectors need 2 nodes or more, and at most one for each of 2"},
+		{wide, `"Two"}}`, `"Two"}}` + "\n      - {code: \"3\", title: {en: \"Three\"}}", "cubes/wide.yaml:26: numbers of sectors need 2 nodes"},
+		{wide, `{code: "2", title`, `{code: "2", members: [a], title`, "cubes/wide.yaml:27: members are of groups"},
+		{wide, "kind: sector_count", "kind: first_sector", "cubes/wide.yaml:20: nodes are for the sources reached and sector_count"},
+		{wide, "    kind: multi\n    levels: [pair]", "    kind: partition\n    levels: [pair]", "cubes/wide.yaml:30: a dimension of source sector_pair is multi"},
+		{wide, "levels: [pair]", "levels: [pairs, pair]", "cubes/wide.yaml:31: a dimension of source sector_pair has one level"},
+		{wide, "caps: {pair: 2}", "caps: {pairs: 2}", "cubes/wide.yaml:39: a cap of a dimension is from 1"},
+		{wide, "caps: {pair: 2}", "caps: {pair: 0}", "cubes/wide.yaml:39: a cap of a dimension is from 1"},
+		{wide, "caps: {pair: 2}", "caps: {pair: 3}", "cubes/wide.yaml:39: a cap of a dimension is from 1"},
+		{wide, "caps: {pair: 2}", "caps: {pair: two}", "cubes/wide.yaml:39: cannot unmarshal"},
 	} {
 		files := small(t)
 		text := string(files[c.file].Data)

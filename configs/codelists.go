@@ -31,6 +31,8 @@ var (
 	// Codes hold neither "|", which separates the codes of a cell and the parts of
 	// a label, nor "=" (decisions.md 15), nor anything that a spreadsheet runs.
 	codePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	// A node of a dimension may also be a pair of contracts, or an open number.
+	nodePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
 )
 
 // LoadCodeLists reads the code lists of a folder.

@@ -1,11 +1,15 @@
 package configs
 
 import (
+	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -29,6 +33,7 @@ type cubeFile struct {
 		Dimensions []string          `yaml:"dimensions"`
 		Cap        int               `yaml:"cap"`
 		Apart      [][]string        `yaml:"apart"`
+		Caps       map[string]int    `yaml:"caps"`
 		Measures   []gateway.Measure `yaml:"measures"`
 	} `yaml:"cubes"`
 	Impossible []map[string]string `yaml:"impossible"`
@@ -65,7 +70,25 @@ type nodeFile struct {
 	Members []string     `yaml:"members"`
 }
 
-// Definition returns an embedded release definition by name: "demo".
+// Definitions returns all embedded release definitions by name.
+func Definitions() (map[string]*gateway.Definition, error) {
+	files, err := fs.Glob(embedded, "cubes/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing release definitions: %w", err)
+	}
+	all := map[string]*gateway.Definition{}
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".yaml")
+		all[name], err = Definition(name)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Definition returns an embedded release definition by name: "demo" or
+// "national".
 func Definition(name string) (*gateway.Definition, error) {
 	contracts, err := Contracts()
 	if err != nil {
@@ -77,7 +100,7 @@ func Definition(name string) (*gateway.Definition, error) {
 // LoadDefinition reads cubes/name.yaml of a folder and holds it against the
 // contracts whose records the release will count. Nodes are numbered as the
 // warehouse finds them: by the code list of the column, by the order of the
-// contracts from 1, by [gateway.Quarter], by their own order from 1.
+// contracts from 1, by [gateway.Quarter], by year, by their own order from 1.
 // Another window is set with [gateway.Definition.Window].
 func LoadDefinition(fsys fs.FS, name string, contracts []*gateway.Contract) (*gateway.Definition, error) {
 	if !namePattern.MatchString(name) {
@@ -127,7 +150,12 @@ func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contr
 	if err := r.found.err(); err != nil {
 		return nil, err
 	}
-	return r.def.Window(from, to) // which makes the quarters
+	def, err := r.def.Window(from, to) // which makes the quarters and years
+	if err != nil {
+		r.top.at("window").bad("%v", err)
+		return nil, r.found.err()
+	}
+	return def, nil
 }
 
 // A cubeReader reads one release definition.
@@ -164,7 +192,7 @@ func (r *cubeReader) readCubes() {
 		at := r.top.at("cubes").at(i)
 		c := gateway.Cube{
 			ID: f.ID, Title: f.Title, Grain: f.Grain, Dimensions: f.Dimensions,
-			Cap: f.Cap, Apart: f.Apart, Measures: f.Measures,
+			Cap: f.Cap, Apart: f.Apart, Caps: f.Caps, Measures: f.Measures,
 		}
 		if !namePattern.MatchString(c.ID) || r.def.Cube(c.ID) != nil {
 			at.at("id").bad("cube id %q does not match %s, or is given twice", c.ID, namePattern)
@@ -210,6 +238,15 @@ func (r *cubeReader) checkCube(c *gateway.Cube, at place) {
 			}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Caps)) {
+		if limit := c.Caps[name]; !slices.Contains(c.Dimensions, name) || limit < 1 || limit >= c.Cap {
+			at.at("caps").at(name).bad("a cap of a dimension is from 1 to less than the cube's cap, and of one of its dimensions")
+		}
+	}
+	checkMeasures(c, at)
+}
+
+func checkMeasures(c *gateway.Cube, at place) {
 	if len(c.Measures) == 0 {
 		at.bad("cube %s has no measures", c.ID)
 	}

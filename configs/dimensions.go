@@ -10,16 +10,35 @@ import (
 // maxReachedDays bounds how far after a child's first event another may be sought.
 const maxReachedDays = 366
 
-// kindsOf says for each source whether a child can be in several nodes: sources
-// of events can, sources of children cannot (disclosure.md 2.1).
+// kindsOf says for each source whether a child can be in several nodes: with
+// sources of events it can, and in several pairs (disclosure.md 2.1).
 var kindsOf = map[gateway.SourceKind]gateway.DimensionKind{
 	gateway.EventSector: gateway.Multi, gateway.EventColumn: gateway.Multi, gateway.EventQuarter: gateway.Multi,
+	gateway.EventYear: gateway.Multi, gateway.EventSectorCode: gateway.Multi, gateway.SectorPair: gateway.Multi,
 	gateway.ChildConst: gateway.Partition, gateway.ChildFirst: gateway.Partition, gateway.ChildMost: gateway.Partition,
-	gateway.FirstSector: gateway.Partition, gateway.ReachedIn: gateway.Partition,
+	gateway.FirstSector: gateway.Partition, gateway.SectorCount: gateway.Partition, gateway.ReachedIn: gateway.Partition,
+}
+
+// listSource reports whether the leaves are codes of the one list of a column.
+func listSource(kind gateway.SourceKind) bool {
+	return kind == gateway.EventColumn || kind == gateway.ChildConst || kind == gateway.ChildFirst || kind == gateway.ChildMost
 }
 
 func columnSource(kind gateway.SourceKind) bool {
-	return kind == gateway.EventColumn || kind == gateway.ChildConst || kind == gateway.ChildFirst || kind == gateway.ChildMost
+	return listSource(kind) || kind == gateway.EventSectorCode
+}
+
+// flatSource reports whether a dimension has one level only. A group of quarters
+// may hold the children of a year, and one of a sector's codes those of the sector,
+// under a second label (disclosure.md 2.1).
+func flatSource(kind gateway.SourceKind) bool {
+	switch kind {
+	case gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode, gateway.SectorCount, gateway.SectorPair:
+		return true
+	case gateway.EventSector, gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost,
+		gateway.FirstSector, gateway.ReachedIn:
+	}
+	return false
 }
 
 func (r *cubeReader) readDimension(f *dimensionFile, at place) {
@@ -71,19 +90,19 @@ func checkLevels(d *gateway.Dimension, at place) {
 func (r *cubeReader) checkSource(f *dimensionFile, at place) {
 	s, reached := f.Source, f.Source.Kind == gateway.ReachedIn
 	if columnSource(s.Kind) != (s.Column != "") {
-		at.at("source").bad("a column is for the sources event_column and child_…, which need one")
+		at.at("source").bad("a column is for the sources event_column, event_sector_code and child_…, which need one")
 	}
 	if reached != (s.Start != "" || len(s.Targets) > 0 || s.Days != 0) {
 		at.at("source").bad("start, targets and days are for the source reached, which needs them")
 	}
-	if s.Kind == gateway.EventQuarter && len(f.Levels) != 1 {
-		at.at("levels").bad("quarters have one level")
+	if flatSource(s.Kind) && len(f.Levels) != 1 {
+		at.at("levels").bad("a dimension of source %s has one level", s.Kind)
 	}
-	if reached != (len(f.Nodes) > 0) {
-		at.bad("nodes are for the source reached, which needs them")
+	if (reached || s.Kind == gateway.SectorCount) != (len(f.Nodes) > 0) {
+		at.bad("nodes are for the sources reached and sector_count, which need them")
 	}
-	if len(f.Codes) > 0 && !columnSource(s.Kind) {
-		at.at("codes").bad("codes are for sources with a column")
+	if len(f.Codes) > 0 && !listSource(s.Kind) {
+		at.at("codes").bad("codes are for sources with a column of one code list")
 	}
 	if !reached {
 		return
@@ -134,23 +153,28 @@ func stored(c *gateway.Contract, column string) *gateway.Field {
 	return nil
 }
 
-// leaves returns the finest nodes of a dimension, with their numbers.
+// leaves returns the finest nodes of a dimension, with their numbers. Those of
+// quarters and years come with the window.
 func (r *cubeReader) leaves(f *dimensionFile, at place) []gateway.Node {
-	var nodes []gateway.Node
-	switch {
-	case columnSource(f.Source.Kind) && f.Source.Column != "":
-		nodes = r.codes(f, at)
-	case f.Source.Kind == gateway.EventSector || f.Source.Kind == gateway.FirstSector:
+	switch f.Source.Kind {
+	case gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost:
+		if f.Source.Column != "" {
+			return r.codes(f, at)
+		}
+	case gateway.EventSectorCode:
+		return r.sectorCodes(f.Source.Column, at.at("source").at("column"))
+	case gateway.EventSector, gateway.FirstSector:
+		var nodes []gateway.Node
 		for i, c := range r.contracts {
 			nodes = append(nodes, gateway.Node{Code: string(c.ID), Title: c.Title, Number: uint16(i + 1)})
 		}
-	case f.Source.Kind == gateway.ReachedIn:
-		for i, n := range f.Nodes {
-			if len(n.Members) > 0 {
-				at.at("nodes").at(i).bad("members are of groups")
-			}
-			nodes = append(nodes, gateway.Node{Code: n.Code, Title: n.Title, Number: uint16(i + 1)})
-		}
+		return nodes
+	case gateway.SectorCount:
+		return r.sectorCounts(f, at)
+	case gateway.SectorPair:
+		return r.sectorPairs(at)
+	case gateway.ReachedIn:
+		nodes := named(f, at)
 		want := []string{gateway.ReachedYes, gateway.ReachedNo, gateway.ReachedCannotTell, gateway.ReachedNoStart}
 		got := codesOf(nodes)
 		slices.Sort(want)
@@ -158,6 +182,20 @@ func (r *cubeReader) leaves(f *dimensionFile, at place) []gateway.Node {
 		if !slices.Equal(got, want) {
 			at.at("nodes").bad("the nodes of reached are %v", want)
 		}
+		return nodes
+	case gateway.EventQuarter, gateway.EventYear:
+	}
+	return nil
+}
+
+// named are nodes that the file itself names, numbered in their order.
+func named(f *dimensionFile, at place) []gateway.Node {
+	var nodes []gateway.Node
+	for i, n := range f.Nodes {
+		if len(n.Members) > 0 {
+			at.at("nodes").at(i).bad("members are of groups")
+		}
+		nodes = append(nodes, gateway.Node{Code: n.Code, Title: n.Title, Number: uint16(i + 1)})
 	}
 	return nodes
 }
@@ -256,8 +294,8 @@ func (r *cubeReader) group(f *dimensionFile, leaves []gateway.Node, at place) []
 func checkNodes(d *gateway.Dimension, at place) {
 	seen := map[string]bool{}
 	for _, n := range d.Nodes {
-		if !codePattern.MatchString(n.Code) || seen[n.Code] {
-			at.bad("code %q of dimension %s does not match %s, or is given twice", n.Code, d.Name, codePattern)
+		if !nodePattern.MatchString(n.Code) || seen[n.Code] {
+			at.bad("code %q of dimension %s does not match %s, or is given twice", n.Code, d.Name, nodePattern)
 		}
 		if n.Title.EN == "" {
 			at.bad("code %q of dimension %s has no English title", n.Code, d.Name)

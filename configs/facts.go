@@ -8,7 +8,8 @@ import (
 )
 
 // readFacts reads what a definition declares about cells before any data:
-// structural zeros and implications (disclosure.md 2.1).
+// structural zeros and implications (disclosure.md 2.1). What sources imply by
+// themselves is added.
 func (r *cubeReader) readFacts() {
 	for i, zero := range r.file.Impossible {
 		at := r.top.at("impossible").at(i)
@@ -33,10 +34,11 @@ func (r *cubeReader) readFacts() {
 		}
 		r.def.Implied = append(r.def.Implied, gateway.Implication{If: when[0], Then: then[0]})
 	}
+	r.implySectors()
 }
 
 // facts reads nodes by dimension, in the order of the dimensions' names. A quarter
-// is no fact: a release chooses its own window.
+// or year is no fact: a release chooses its own window.
 func (r *cubeReader) facts(nodes map[string]string, at place) []gateway.Fact {
 	var facts []gateway.Fact
 	for _, name := range slices.Sorted(maps.Keys(nodes)) {

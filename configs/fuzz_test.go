@@ -29,6 +29,7 @@ func FuzzCommon(f *testing.F)     { fuzzFile(f, "contracts/common.yaml") }
 func FuzzListIndex(f *testing.F)  { fuzzFile(f, "codelists/codelists.yaml") }
 func FuzzCodeList(f *testing.F)   { fuzzFile(f, "codelists/places.csv") }
 func FuzzDefinition(f *testing.F) { fuzzFile(f, "cubes/tiny.yaml") }
+func FuzzWide(f *testing.F)       { fuzzFile(f, "cubes/wide.yaml") }
 
 func FuzzSettings(f *testing.F) {
 	shipped, err := os.ReadFile("gateway.yaml")
