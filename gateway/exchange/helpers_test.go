@@ -19,28 +19,28 @@ import (
 )
 
 // is demands an error of a kind.
-func is(t *testing.T, err error, kind gateway.Kind) {
-	t.Helper()
+func is(tb testing.TB, err error, kind gateway.Kind) {
+	tb.Helper()
 	e, known := errors.AsType[*gateway.Error](err)
 	if err == nil || known && e.Kind != kind || !known && kind != gateway.Internal {
-		t.Fatalf("got error %v, want one that is %q", err, kind)
+		tb.Fatalf("got error %v, want one that is %q", err, kind)
 	}
 }
 
 // same demands that a story is what is wanted.
-func same(t *testing.T, got []string, want ...string) {
-	t.Helper()
+func same(tb testing.TB, got []string, want ...string) {
+	tb.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("the ledger's story, wanted (-) and got (+):\n%s", diff)
+		tb.Fatalf("the ledger's story, wanted (-) and got (+):\n%s", diff)
 	}
 }
 
 // eventually waits for what happens in the background.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within 20 s", what)
+			tb.Fatalf("%s: not within 20 s", what)
 		}
 	}
 }
@@ -74,10 +74,10 @@ func (g *gate) start(ctx context.Context, key string, file []byte, body io.Reade
 }
 
 // newest is the batch of the last intent in the ledger.
-func (g *gate) newest(t *testing.T) gateway.BatchID {
-	t.Helper()
+func (g *gate) newest(tb testing.TB) gateway.BatchID {
+	tb.Helper()
 	var id string
-	for _, leaf := range g.leaves(t, 0) {
+	for _, leaf := range g.leaves(tb, 0) {
 		if leaf.Event == ledger.BatchIntent {
 			id = leaf.Object
 		}
@@ -116,9 +116,9 @@ func (h *held) Read(p []byte) (int, error) {
 }
 
 // many is a file of the police with n records of one child.
-func many(t *testing.T, n int) []byte {
-	t.Helper()
-	lines := bytes.SplitAfter(files(t)["police"], []byte("\n"))
+func many(tb testing.TB, n int) []byte {
+	tb.Helper()
+	lines := bytes.SplitAfter(files(tb)["police"], []byte("\n"))
 	file := bytes.Clone(lines[0])
 	for i := range n {
 		file = append(file, renamed(lines[1], "m"+strconv.Itoa(i))...)
@@ -132,13 +132,13 @@ func renamed(line []byte, id string) []byte {
 }
 
 // lock takes the write lock of a registry's file until it is given back.
-func lock(t *testing.T, path string) (unlock func()) {
-	t.Helper()
+func lock(tb testing.TB, path string) (unlock func()) {
+	tb.Helper()
 	db, err := sql.Open("sqlite", "file:"+path)
-	ok(t, err)
-	conn, err := db.Conn(t.Context())
-	ok(t, err)
-	_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
-	ok(t, err)
-	return func() { _, _ = conn.ExecContext(t.Context(), "ROLLBACK"); _, _ = conn.Close(), db.Close() }
+	ok(tb, err)
+	conn, err := db.Conn(tb.Context())
+	ok(tb, err)
+	_, err = conn.ExecContext(tb.Context(), "BEGIN IMMEDIATE")
+	ok(tb, err)
+	return func() { _, _ = conn.ExecContext(tb.Context(), "ROLLBACK"); _, _ = conn.Close(), db.Close() }
 }

@@ -59,103 +59,103 @@ func (c *clock) move(d time.Duration) { c.after.Add(int64(d)) }
 
 // newExchange opens a gateway of the test's own. change may alter the options
 // before it opens.
-func newExchange(t *testing.T, change ...func(*exchange.Options)) *gate {
-	t.Helper()
-	return seeded(t, rand.Reader, change...)
+func newExchange(tb testing.TB, change ...func(*exchange.Options)) *gate {
+	tb.Helper()
+	return seeded(tb, rand.Reader, change...)
 }
 
 // seeded is newExchange with keys that come from a source of the test's.
-func seeded(t *testing.T, random io.Reader, change ...func(*exchange.Options)) *gate {
-	t.Helper()
-	g := &gate{path: filepath.Join(t.TempDir(), "registry.db"), clock: &clock{}}
+func seeded(tb testing.TB, random io.Reader, change ...func(*exchange.Options)) *gate {
+	tb.Helper()
+	g := &gate{path: filepath.Join(tb.TempDir(), "registry.db"), clock: &clock{}}
 	opened, err := pseudonym.Generate(random, "test")
-	ok(t, err)
+	ok(tb, err)
 	g.keys, err = pseudonym.Parse(opened)
-	ok(t, err)
-	g.registry = g.openRegistry(t)
-	g.name = enginetest.Name(t)
-	g.house = g.openHouse(t)
+	ok(tb, err)
+	g.registry = g.openRegistry(tb)
+	g.name = enginetest.Name(tb)
+	g.house = g.openHouse(tb)
 	g.options = exchange.Options{
-		Registry: g.registry, Warehouse: g.house, Keys: g.keys, Policies: shipped(t), Notice: "of a test", Contracts: contracts(t),
-		Definitions: map[string]*gateway.Definition{"demo": demo(t), "small": small(t)},
+		Registry: g.registry, Warehouse: g.house, Keys: g.keys, Policies: shipped(tb), Notice: "of a test", Contracts: contracts(tb),
+		Definitions: map[string]*gateway.Definition{"demo": demo(tb), "small": small(tb)},
 		Now:         g.clock.now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
 		c(&g.options)
 	}
-	g.Exchange, err = exchange.New(t.Context(), g.options)
-	ok(t, err)
-	g.register(t)
+	g.Exchange, err = exchange.New(tb.Context(), g.options)
+	ok(tb, err)
+	g.register(tb)
 	return g
 }
 
-func (g *gate) openRegistry(t *testing.T) *registry.Registry {
-	t.Helper()
-	r, err := registry.Open(t.Context(), registry.Options{
+func (g *gate) openRegistry(tb testing.TB) *registry.Registry {
+	tb.Helper()
+	r, err := registry.Open(tb.Context(), registry.Options{
 		Path: g.path, Now: g.clock.now, Rand: rand.Reader, Signer: g.keys.Signer(), Verifier: g.keys.Verifier(), Origin: g.keys.Origin(),
 	})
-	ok(t, err)
-	t.Cleanup(func() { _ = r.Close() })
+	ok(tb, err)
+	tb.Cleanup(func() { _ = r.Close() })
 	return r
 }
 
-func (g *gate) openHouse(t *testing.T) *warehouse.Warehouse {
-	t.Helper()
-	e := enginetest.Start(t)
-	w, err := warehouse.Open(t.Context(), warehouse.Options{
+func (g *gate) openHouse(tb testing.TB) *warehouse.Warehouse {
+	tb.Helper()
+	e := enginetest.Start(tb)
+	w, err := warehouse.Open(tb.Context(), warehouse.Options{
 		Addresses: []string{e.Addr()}, Name: g.name, Password: func(user string) string { return e.Password(engine.User(user)) },
 	})
-	ok(t, err)
-	t.Cleanup(func() { _ = w.Close() })
+	ok(tb, err)
+	tb.Cleanup(func() { _ = w.Close() })
 	return w
 }
 
 // reopen is what a restart of the gateway is: the file and the rows are what they
 // were, nothing is in memory.
-func (g *gate) reopen(t *testing.T) {
-	t.Helper()
-	ok(t, g.registry.Close())
+func (g *gate) reopen(tb testing.TB) {
+	tb.Helper()
+	ok(tb, g.registry.Close())
 	_ = g.house.Close()
-	g.registry, g.house = g.openRegistry(t), g.openHouse(t)
+	g.registry, g.house = g.openRegistry(tb), g.openHouse(tb)
 	g.options.Registry, g.options.Warehouse = g.registry, g.house
 	var err error
-	g.Exchange, err = exchange.New(t.Context(), g.options)
-	ok(t, err)
+	g.Exchange, err = exchange.New(tb.Context(), g.options)
+	ok(tb, err)
 }
 
 // register gives an agency and a key to every contract, and keys to the people.
-func (g *gate) register(t *testing.T) {
-	t.Helper()
-	token, _, err := g.registry.AddKey(t.Context(), "install", registry.KeySpec{Subject: "operator", Org: "operator", Role: gateway.RoleOperator})
-	ok(t, err)
-	operator, err := g.Authenticate(t.Context(), token)
-	ok(t, err)
+func (g *gate) register(tb testing.TB) {
+	tb.Helper()
+	token, _, err := g.registry.AddKey(tb.Context(), "install", registry.KeySpec{Subject: "operator", Org: "operator", Role: gateway.RoleOperator})
+	ok(tb, err)
+	operator, err := g.Authenticate(tb.Context(), token)
+	ok(tb, err)
 	g.who = map[string]gateway.Caller{"operator": operator}
 	for _, c := range g.options.Contracts {
-		g.agency(t, string(c.ID), "agency-"+string(c.ID), exchange.Agency{
-			Contract: c.ID, Regions: regions(t), From: "2023Q1", To: "2025Q4",
+		g.agency(tb, string(c.ID), "agency-"+string(c.ID), exchange.Agency{
+			Contract: c.ID, Regions: regions(tb), From: "2023Q1", To: "2025Q4",
 		})
 	}
-	g.key(t, "steward", exchange.KeySpec{Role: gateway.RoleSteward, Subject: "steward", Org: "ministry"})
-	g.key(t, "officer", exchange.KeySpec{Role: gateway.RoleOfficer, Subject: "officer", Org: "data-protection"})
-	g.key(t, "researcher", exchange.KeySpec{
+	g.key(tb, "steward", exchange.KeySpec{Role: gateway.RoleSteward, Subject: "steward", Org: "ministry"})
+	g.key(tb, "officer", exchange.KeySpec{Role: gateway.RoleOfficer, Subject: "officer", Org: "data-protection"})
+	g.key(tb, "researcher", exchange.KeySpec{
 		Role: gateway.RoleResearcher, Subject: "researcher", Org: "institute", Purposes: []gateway.Purpose{purpose},
 	})
 }
 
-func (g *gate) agency(t *testing.T, who, id string, a exchange.Agency) {
-	t.Helper()
+func (g *gate) agency(tb testing.TB, who, id string, a exchange.Agency) {
+	tb.Helper()
 	a.ID = gateway.AgencyID(id)
-	ok(t, g.AddAgency(t.Context(), g.who["operator"], a))
-	g.key(t, who, exchange.KeySpec{Role: gateway.RoleAgency, Agency: a.ID})
+	ok(tb, g.AddAgency(tb.Context(), g.who["operator"], a))
+	g.key(tb, who, exchange.KeySpec{Role: gateway.RoleAgency, Agency: a.ID})
 }
 
-func (g *gate) key(t *testing.T, who string, spec exchange.KeySpec) {
-	t.Helper()
-	made, err := g.AddAPIKey(t.Context(), g.who["operator"], spec)
-	ok(t, err)
-	g.who[who], err = g.Authenticate(t.Context(), made.Token)
-	ok(t, err)
+func (g *gate) key(tb testing.TB, who string, spec exchange.KeySpec) {
+	tb.Helper()
+	made, err := g.AddAPIKey(tb.Context(), g.who["operator"], spec)
+	ok(tb, err)
+	g.who[who], err = g.Authenticate(tb.Context(), made.Token)
+	ok(tb, err)
 }
 
 // sending is an upload of a file under a contract, for the whole window.
@@ -169,29 +169,29 @@ func sending(contract gateway.ContractID, key string, file []byte) exchange.Uplo
 }
 
 // send uploads a file, as the agency of the contract, and must succeed.
-func (g *gate) send(t *testing.T, contract gateway.ContractID, key string, file []byte) exchange.Uploaded {
-	t.Helper()
-	u, err := g.Upload(t.Context(), g.who[string(contract)], sending(contract, key, file))
-	ok(t, err)
+func (g *gate) send(tb testing.TB, contract gateway.ContractID, key string, file []byte) exchange.Uploaded {
+	tb.Helper()
+	u, err := g.Upload(tb.Context(), g.who[string(contract)], sending(contract, key, file))
+	ok(tb, err)
 	return u
 }
 
 // leaves returns what the ledger says from a leaf on.
-func (g *gate) leaves(t *testing.T, from uint64) []ledger.Leaf {
-	t.Helper()
+func (g *gate) leaves(tb testing.TB, from uint64) []ledger.Leaf {
+	tb.Helper()
 	var all []ledger.Leaf
-	for leaf, err := range g.registry.Leaves(t.Context(), from) {
-		ok(t, err)
+	for leaf, err := range g.registry.Leaves(tb.Context(), from) {
+		ok(tb, err)
 		all = append(all, leaf)
 	}
 	return all
 }
 
 // story is what the ledger says of one object: "batch.intent intended", ….
-func (g *gate) story(t *testing.T, object string) []string {
-	t.Helper()
+func (g *gate) story(tb testing.TB, object string) []string {
+	tb.Helper()
 	var story []string
-	for _, leaf := range g.leaves(t, 0) {
+	for _, leaf := range g.leaves(tb, 0) {
 		if leaf.Object == object {
 			story = append(story, string(leaf.Event)+" "+string(leaf.Outcome))
 		}
@@ -199,33 +199,33 @@ func (g *gate) story(t *testing.T, object string) []string {
 	return story
 }
 
-func (g *gate) size(t *testing.T) uint64 {
-	t.Helper()
-	n, err := g.registry.Size(t.Context())
-	ok(t, err)
+func (g *gate) size(tb testing.TB) uint64 {
+	tb.Helper()
+	n, err := g.registry.Size(tb.Context())
+	ok(tb, err)
 	return n
 }
 
 // visible is how many loads of a contract count now.
-func (g *gate) visible(t *testing.T, contract gateway.ContractID) int {
-	t.Helper()
-	loads, err := g.house.Visible(t.Context(), contract, 1<<62)
-	ok(t, err)
+func (g *gate) visible(tb testing.TB, contract gateway.ContractID) int {
+	tb.Helper()
+	loads, err := g.house.Visible(tb.Context(), contract, 1<<62)
+	ok(tb, err)
 	return len(loads)
 }
 
 // batch is the batch of the last intent, which was that of the police.
-func (g *gate) batch(t *testing.T) gateway.Batch {
-	t.Helper()
-	b, err := g.Batch(t.Context(), g.who["police"], g.newest(t))
-	ok(t, err)
+func (g *gate) batch(tb testing.TB) gateway.Batch {
+	tb.Helper()
+	b, err := g.Batch(tb.Context(), g.who["police"], g.newest(tb))
+	ok(tb, err)
 	return b
 }
 
-func ok(t *testing.T, err error) {
-	t.Helper()
+func ok(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -238,39 +238,39 @@ var (
 	})
 )
 
-func shipped(t *testing.T) *policies.Set {
-	t.Helper()
+func shipped(tb testing.TB) *policies.Set {
+	tb.Helper()
 	set, err := shippedOnce()
-	ok(t, err)
+	ok(tb, err)
 	return set
 }
 
 // files are those of a country of a hundred children.
-func files(t *testing.T) map[gateway.ContractID][]byte {
-	t.Helper()
+func files(tb testing.TB) map[gateway.ContractID][]byte {
+	tb.Helper()
 	files, err := filesOnce()
-	ok(t, err)
+	ok(tb, err)
 	return files
 }
 
-func contracts(t *testing.T) []*gateway.Contract {
-	t.Helper()
+func contracts(tb testing.TB) []*gateway.Contract {
+	tb.Helper()
 	contracts, err := configs.Contracts()
-	ok(t, err)
+	ok(tb, err)
 	return contracts
 }
 
-func demo(t *testing.T) *gateway.Definition {
-	t.Helper()
+func demo(tb testing.TB) *gateway.Definition {
+	tb.Helper()
 	d, err := configs.Definition("demo")
-	ok(t, err)
+	ok(tb, err)
 	return d
 }
 
 // small is a definition of a few cells: records by sector, sex and quarter.
-func small(t *testing.T) *gateway.Definition {
-	t.Helper()
-	d := *demo(t)
+func small(tb testing.TB) *gateway.Definition {
+	tb.Helper()
+	d := *demo(tb)
 	d.Lineage, d.Impossible, d.Implied = "small", nil, nil
 	d.Dimensions = slices.DeleteFunc(slices.Clone(d.Dimensions), func(x gateway.Dimension) bool {
 		return x.Name != "sector" && x.Name != "sex" && x.Name != "quarter"
@@ -282,10 +282,10 @@ func small(t *testing.T) *gateway.Definition {
 	return &d
 }
 
-func regions(t *testing.T) []string {
-	t.Helper()
+func regions(tb testing.TB) []string {
+	tb.Helper()
 	var codes []string
-	for _, n := range demo(t).Dimension("region").Nodes {
+	for _, n := range demo(tb).Dimension("region").Nodes {
 		codes = append(codes, n.Code)
 	}
 	return codes
