@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -18,15 +18,17 @@ func (c *cli) accessCommand() *cobra.Command {
 	var flags clientFlags
 	command := &cobra.Command{Use: "access", Short: "Agencies and API keys (operators)"}
 	flags.add(command)
-	command.AddCommand(c.addAgencyCommand(&flags), c.addKeyCommand(&flags), c.listKeysCommand(&flags), c.revokeKeyCommand(&flags))
+	command.AddCommand(c.addAgencyCommand(&flags), c.listAgenciesCommand(&flags),
+		c.addKeyCommand(&flags), c.listKeysCommand(&flags), c.revokeKeyCommand(&flags))
 	return command
 }
 
 func (c *cli) addAgencyCommand(flags *clientFlags) *cobra.Command {
 	var a exchange.Agency
 	command := &cobra.Command{
-		Use: "agency AGENCY --contract C --regions 10,11 --from 2023Q1", Short: "Register an agency and what it is expected to report",
-		Args: cobra.ExactArgs(1),
+		Use: "agency AGENCY --contract C --regions CODES --from QUARTER", Short: "Register an agency and what it is expected to report",
+		Example: "  pana access agency agency-police --contract police --regions 10,11,15 --from 2023Q1",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.ID = gateway.AgencyID(args[0])
 			cl, err := flags.client()
@@ -49,7 +51,35 @@ func (c *cli) addAgencyCommand(flags *clientFlags) *cobra.Command {
 	f.StringSliceVar(&a.Regions, "regions", nil, "codes of the regions that it reports")
 	f.StringVar(&a.From, "from", "", "first quarter that it is expected to report, such as 2023Q1")
 	f.StringVar(&a.To, "to", "", "last quarter; default: until further notice")
+	require(command, "contract", "regions", "from")
 	return command
+}
+
+func (c *cli) listAgenciesCommand(flags *clientFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "agencies", Short: "List the registered agencies",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var list struct {
+				Agencies []exchange.Agency `json:"agencies"`
+			}
+			err = cl.call(cmd.Context(), http.MethodGet, "/v1/access/agencies", nil, &list)
+			if err != nil {
+				return err
+			}
+			return c.print(list.Agencies, func(w io.Writer) error {
+				t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+				_, _ = fmt.Fprintln(t, "agency\tcontract\tfrom\tto\tregions")
+				for _, a := range list.Agencies {
+					_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", a.ID, a.Contract, a.From, a.To, strings.Join(a.Regions, ","))
+				}
+				return t.Flush()
+			})
+		},
+	}
 }
 
 func (c *cli) addKeyCommand(flags *clientFlags) *cobra.Command {
@@ -57,10 +87,10 @@ func (c *cli) addKeyCommand(flags *clientFlags) *cobra.Command {
 	var purposes []string
 	command := &cobra.Command{
 		Use: "add --role ROLE --subject WHO --organisation ORG", Short: "Make an API key; it is shown once",
+		Example: `  pana access add --role agency --agency agency-police >police.key
+  pana access add --role officer --subject aigerim --organisation data-protection >officer.key
+  pana access add --role researcher --subject dana --organisation institute --purpose policy-evaluation >dana.key`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if k.Role == "" {
-				return usageError{errors.New("--role is agency, researcher, officer, steward or operator")}
-			}
 			for _, p := range purposes {
 				k.Purposes = append(k.Purposes, gateway.Purpose(p))
 			}
@@ -85,6 +115,7 @@ func (c *cli) addKeyCommand(flags *clientFlags) *cobra.Command {
 	f.StringVar(&k.Org, "organisation", "", "the person's organisation")
 	f.StringVar((*string)(&k.Agency), "agency", "", "of an agency's key: the agency")
 	f.StringSliceVar(&purposes, "purpose", nil, "of a researcher's key: purposes that are granted")
+	require(command, "role")
 	return command
 }
 

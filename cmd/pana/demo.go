@@ -20,15 +20,16 @@ import (
 // A demo is everything of Pana, from nothing, on one machine: the same code that
 // serves a ministry, a synthetic country instead of a real one.
 type demo struct {
-	c        *cli
-	children int
-	seed     uint64
-	dir      string
-	serve    bool
-	node     *node
-	operator *client
-	keys     map[string]*client // by who holds the key
-	result   demoResult
+	c         *cli
+	children  int
+	seed      uint64
+	dir       string
+	serve     bool
+	node      *node
+	operator  *client
+	ledgerKey string
+	keys      map[string]*client // by who holds the key
+	result    demoResult
 }
 
 // demoResult is what --json prints.
@@ -52,6 +53,9 @@ func (c *cli) demoCommand() *cobra.Command {
 		Long: `Start an engine, make keys, generate a synthetic country, upload six sectors'
 records through the API, build and approve a release, ask it four questions and
 verify the log. The first run fetches the engine (178 MB).`,
+		Example: `  pana demo
+  pana demo --serve --dir demo
+  pana demo --json --children 2000`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if d.children < 100 {
 				return usageError{errors.New("--children is 100 or more: fewer would all be hidden")}
@@ -97,10 +101,22 @@ func (d *demo) run(ctx context.Context) (err error) {
 		d.whereNext()
 	}
 	if err == nil && d.serve {
-		d.title("The gateway stays up at %s; end it with Ctrl-C", d.node.address)
+		d.stayUp()
 		<-ctx.Done()
 	}
 	return err
+}
+
+// stayUp says how to go on with the demonstration's gateway.
+func (d *demo) stayUp() {
+	d.title("The gateway stays up at %s; end it with Ctrl-C", d.node.address)
+	if d.result.Dir == "" {
+		return
+	}
+	d.line("in another terminal, as researcher, officer, steward, operator or a sector:")
+	d.line("export PANA_GATEWAY=%s PANA_LEDGER_KEY=%s", d.node.address, d.ledgerKey)
+	d.line("export PANA_KEY_FILE=%s", filepath.Join(d.dir, "researcher.key"))
+	d.line("pana query --release demo-1 --cube pathways --by sex --purpose %s", purpose)
 }
 
 // title prints a heading to standard output, where the demonstration is read.
@@ -123,9 +139,13 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 	d.line("every record is synthetic; everything else is what a ministry would run")
 	data := filepath.Join(d.dir, "data")
 	made, err := initKeys(ctx, data, "demo", d.c)
+	if errors.Is(err, gateway.Conflict) {
+		return nil, gateway.Errorf(gateway.Conflict, "%s holds an earlier demonstration; name another directory with --dir", d.dir)
+	}
 	if err != nil {
 		return nil, err
 	}
+	d.ledgerKey = made.LedgerKey
 	d.line("keys      made; the ledger's public key is %s", made.LedgerKey)
 	config, err := configs.Load("", map[string]any{"data": data, "listen": "127.0.0.1:0"})
 	if err != nil {
@@ -151,10 +171,24 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, 1)
 	go func() { failed <- d.node.serve(serving) }()
-	return func() error {
+	stop = func() error {
 		end()
 		return errors.Join(<-failed, d.node.close(), log.Close())
-	}, d.operator.waitReady(ctx)
+	}
+	err = d.operator.waitReady(ctx)
+	if err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	return stop, d.keep("operator", made.OperatorKey)
+}
+
+// keep writes a key to a file, where the directory outlives the demonstration, so
+// that a person can go on in the role of whoever holds it.
+func (d *demo) keep(who, key string) error {
+	if d.result.Dir == "" {
+		return nil
+	}
+	return writeNew(filepath.Join(d.dir, who+".key"), []byte(key+"\n"))
 }
 
 func since(c *cli, start time.Time) time.Duration {
@@ -209,7 +243,7 @@ func (d *demo) key(ctx context.Context, who string, spec exchange.KeySpec) error
 		return err
 	}
 	d.keys[who] = newClient(d.node.address, made.Token)
-	return nil
+	return d.keep(who, made.Token)
 }
 
 // regionCodes are the regions of the built-in release definition.

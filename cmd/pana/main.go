@@ -15,6 +15,7 @@ import (
 func main() {
 	engine.Child()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once what the first began to end
 	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}
 	code := c.run(ctx, os.Args[1:])
 	stop()

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -24,7 +27,12 @@ func (c *cli) policyCommand() *cobra.Command {
 
 func (c *cli) policyCheckCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "check [DIR]", Short: "Compile policies and plan every contract by them; nothing takes effect",
+		Use: "check [DIR]", Short: "Ask policies about every contract and release definition; nothing takes effect",
+		Long: `Compile the policies in DIR, or those built in, and ask them about every contract and
+release definition, as the gateway does at its start. Exit code 1, naming the file or
+the floor, when the gateway would not take them.`,
+		Example: `  pana policy check
+  pana policy check my-policies`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := policySet(cmd.Context(), first(args))
@@ -35,19 +43,46 @@ func (c *cli) policyCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, contract := range contracts {
-				_, err := set.Plan(cmd.Context(), contract)
-				if err != nil {
-					return asRefusal(err)
-				}
+			definitions, err := configs.Definitions()
+			if err != nil {
+				return err
 			}
-			result := map[string]any{"revision": set.Revision(), "contracts": len(contracts)}
+			err = admitted(cmd.Context(), set, contracts, definitions)
+			if err != nil {
+				return refusal{err}
+			}
+			result := map[string]any{"revision": set.Revision(), "contracts": len(contracts), "definitions": len(definitions)}
 			return c.print(result, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "revision %s: %d contracts have a plan\n", set.Revision(), len(contracts))
+				_, err := fmt.Fprintf(w, "revision %s: %d contracts have a plan, %d release definitions have rules\n",
+					set.Revision(), len(contracts), len(definitions))
 				return err
 			})
 		},
 	}
+}
+
+// admitted asks policies all that a gateway asks before it serves.
+func admitted(ctx context.Context, set *policies.Set, contracts []*gateway.Contract, definitions map[string]*gateway.Definition) error {
+	for _, contract := range contracts {
+		violations, err := set.Violations(ctx, contract)
+		if err != nil {
+			return err
+		}
+		if len(violations) > 0 {
+			return fmt.Errorf("contract %s is not acceptable: %s", contract.ID, violations[0])
+		}
+		_, err = set.Plan(ctx, contract)
+		if err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		_, err := set.Rules(ctx, definitions[name])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cli) policyTestCommand() *cobra.Command {
