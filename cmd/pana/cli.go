@@ -125,6 +125,7 @@ func strictUse(command *cobra.Command) {
 }
 
 func unknownCommand(parent *cobra.Command, name string) error {
+	parent.SuggestionsMinimumDistance = 2
 	near := parent.SuggestionsFor(name)
 	if len(near) == 0 {
 		return fmt.Errorf("there is no command %q", parent.CommandPath()+" "+name)
