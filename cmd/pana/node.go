@@ -160,13 +160,13 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	if err != nil {
 		return nil, err
 	}
-	demo, err := configs.Definition("demo")
+	definitions, err := configs.Definitions()
 	if err != nil {
 		return nil, err
 	}
 	return exchange.New(ctx, exchange.Options{
 		Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
-		Definitions: map[string]*gateway.Definition{"demo": demo}, Now: c.now, Rand: rand.Reader, Log: n.log,
+		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads},
 	})
 }
