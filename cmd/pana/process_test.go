@@ -23,6 +23,7 @@ import (
 type gatewayProcess struct {
 	binary string // a pana, or this test binary
 	data   string
+	flags  []string
 	listen string
 	output *syncBuffer // standard output and error of all its lives
 
@@ -88,12 +89,18 @@ func initialise(t *testing.T, binary, data string) initialised {
 // ends.
 func startGateway(t *testing.T, binary, data string) *gatewayProcess {
 	t.Helper()
+	return startGatewayWith(t, binary, data)
+}
+
+// startGatewayWith is startGateway with more flags.
+func startGatewayWith(t *testing.T, binary, data string, flags ...string) *gatewayProcess {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := &gatewayProcess{
-		binary: binary, data: data, listen: l.Addr().String(), output: &syncBuffer{}, done: make(chan struct{}),
+		binary: binary, data: data, flags: flags, listen: l.Addr().String(), output: &syncBuffer{}, done: make(chan struct{}),
 	}
 	_ = l.Close()
 	go g.keepUp()
@@ -109,7 +116,7 @@ func (g *gatewayProcess) keepUp() {
 			g.mu.Unlock()
 			return
 		}
-		c := command(g.binary, "serve", "--data", g.data, "--listen", g.listen)
+		c := command(g.binary, append([]string{"serve", "--data", g.data, "--listen", g.listen}, g.flags...)...)
 		c.Stdout, c.Stderr = g.output, g.output
 		err := c.Start()
 		g.command = c
