@@ -169,7 +169,11 @@ func openKeyring(keyring, identity string) (*pseudonym.Keyring, error) {
 		return nil, fmt.Errorf("opening the keyring: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	return pseudonym.Open(f, ids...)
+	keys, err := pseudonym.Open(f, ids...)
+	if err != nil {
+		return nil, refusal{err}
+	}
+	return keys, nil
 }
 
 func (c *cli) keysShowCommand() *cobra.Command {

@@ -151,11 +151,44 @@ func (c *cli) policyPlanCommand() *cobra.Command {
 			if err != nil {
 				return asRefusal(err)
 			}
-			return c.print(plan, func(w io.Writer) error { return writePlan(w, plan) })
+			return c.print(readable(plan), func(w io.Writer) error { return writePlan(w, plan) })
 		},
 	}
 	command.Flags().StringVar(&dir, "policies", "", "folder of policies; default: those built in")
 	return command
+}
+
+// A readablePlan is a plan for programs: words instead of numbers.
+type readablePlan struct {
+	Contract gateway.ContractID    `json:"contract"`
+	Version  int                   `json:"version"`
+	Revision gateway.Revision      `json:"policy"`
+	Fields   []readableField       `json:"fields"`
+	Refuse   []gateway.ProblemCode `json:"refuses_rows"` // by the codes that say why
+}
+
+type readableField struct {
+	Field   gateway.FieldName `json:"field"`
+	Do      string            `json:"do"`
+	Domain  string            `json:"domain,omitempty"`
+	Keep    int               `json:"characters,omitempty"`
+	Cuts    []int             `json:"bands_from,omitempty"`
+	Because string            `json:"because,omitempty"`
+}
+
+func readable(plan gateway.Plan) readablePlan {
+	r := readablePlan{Contract: plan.Contract, Version: plan.Version, Revision: plan.Revision, Refuse: []gateway.ProblemCode{}}
+	for i, f := range plan.Fields {
+		field := readableField{Field: f.Field, Do: f.Do.String(), Domain: f.Domain, Keep: f.Keep, Cuts: f.Cuts}
+		if i < len(plan.Because) {
+			field.Because = plan.Because[i]
+		}
+		r.Fields = append(r.Fields, field)
+	}
+	for _, rule := range plan.Refuse {
+		r.Refuse = append(r.Refuse, rule.Code)
+	}
+	return r
 }
 
 func writePlan(w io.Writer, plan gateway.Plan) error {
