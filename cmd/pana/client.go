@@ -43,11 +43,15 @@ func (f *clientFlags) client() (*client, error) {
 	if f.keyFile == "" {
 		return nil, usageError{errors.New("no key: name the file that holds it with --key-file or PANA_KEY_FILE")}
 	}
-	key, err := os.ReadFile(f.keyFile)
+	text, err := os.ReadFile(f.keyFile)
 	if err != nil {
 		return nil, usageError{errors.New("the key file cannot be read: " + f.keyFile)}
 	}
-	return newClient(f.gateway, strings.TrimSpace(string(key))), nil
+	key := strings.TrimSpace(string(text))
+	if key == "" || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return nil, usageError{errors.New("the key file does not hold one key and nothing else: " + f.keyFile)}
+	}
+	return newClient(f.gateway, key), nil
 }
 
 func newClient(base, key string) *client {

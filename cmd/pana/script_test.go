@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "field": field, "freeport": freeport, "ready": ready, "mode": mode, "replace": replace, "copytree": copytree,
+			"terminate": terminate,
 		},
 	})
 }
@@ -133,6 +135,14 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 		if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[0] {
 			ts.Fatalf("%s has the permissions %s, want %s", path, got, args[0])
 		}
+	}
+}
+
+// terminate sends SIGTERM to what runs in the background; testscript's own kill
+// does not know it.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(syscall.SIGTERM))
 	}
 }
 
