@@ -97,8 +97,8 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 		return nil, usageError{errors.New("the file cannot be read: " + u.file)}
 	}
 	defer func() { _ = file.Close() }()
-	digest := sha256.New()
-	size, err := io.Copy(digest, file)
+	hash := sha256.New()
+	size, err := io.Copy(hash, file)
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
 	}
@@ -110,21 +110,30 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 		// the file. The gateway knows the same content again by a keyed digest.
 		u.key = rand.Text()
 	}
-	query := url.Values{"period_from": {u.from}, "period_to": {u.to}, "reject": {u.reject}, "kind": {string(gateway.Original)}}
 	done := int64(0)
 	progress(0, size)
 	body := through{file, func(n int64) { done += n; progress(done, size) }}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		c.base+"/v1/contracts/"+url.PathEscape(u.contract)+"/batches?"+query.Encode(), body)
+	request, err := u.request(ctx, c.base, body, size, hash.Sum(nil))
 	if err != nil {
-		return nil, usageError{errors.New("the gateway's address is not one: " + c.base)}
+		return nil, err
+	}
+	return c.do(request)
+}
+
+// request is the upload as a request whose body has a size and a digest.
+func (u uploading) request(ctx context.Context, base string, body io.Reader, size int64, digest []byte) (*http.Request, error) {
+	query := url.Values{"period_from": {u.from}, "period_to": {u.to}, "reject": {u.reject}, "kind": {string(gateway.Original)}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		base+"/v1/contracts/"+url.PathEscape(u.contract)+"/batches?"+query.Encode(), body)
+	if err != nil {
+		return nil, usageError{errors.New("the gateway's address is not one: " + base)}
 	}
 	request.ContentLength = size
 	request.Header.Set("Expect", "100-continue") // a refusal then comes before the file goes
 	request.Header.Set("Content-Type", "text/csv; charset=utf-8")
 	request.Header.Set("Idempotency-Key", u.key)
-	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest.Sum(nil))+":")
-	return c.do(request)
+	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest)+":")
+	return request, nil
 }
 
 // printReceipt prints what was accepted, or with --json the receipt itself.
