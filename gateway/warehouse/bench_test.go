@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 )
@@ -48,22 +49,8 @@ func benchWorld(b *testing.B, w *warehouse.Warehouse, name string) warehouse.Bui
 	if err := w.Prepare(b.Context(), contracts); err != nil {
 		b.Fatal(err)
 	}
-	loader := as(b, warehouse.Loader)
 	for i, c := range contracts {
-		err := loader.Exec(b.Context(), fmt.Sprintf(`INSERT INTO rows_%s.%s (load_id, pid, rnd, chk, quarter, day, age, sex, region, assessed)
-			SELECT %d, unhex(hex(sipHash128(child))), rand64(), rand64(), %d + intHash32(e * 11) %% 12, 20000 + intHash32(e * 13) %% 1000,
-			1 + intHash32(child + 2) %% 4, 1 + intHash32(child + 3) %% 2,
-			if(e %% 10 = 0, 1 + intHash32(e) %% 20, 1 + intHash32(child + 1) %% 20), if(%[3]d = 4, 20000 + intHash32(e * 13) %% 1000 + 20, -2147483648)
-			FROM (SELECT number AS e, toUInt32(intHash64(number + %[3]d * 100000000) %% %[5]d) AS child FROM numbers(%[6]d))`,
-			name, c.ID, i+1, from, benchChildren, benchEvents/6))
-		if err == nil {
-			err = w.Publish(b.Context(), warehouse.Marker{
-				Seq: uint64(i + 1), Batch: gateway.BatchID(c.ID), Load: gateway.LoadID(i + 1), Contract: c.ID, State: gateway.BatchPublished,
-			})
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
+		fillBench(b, w, name, c, i+1, from, ", assessed", fmt.Sprintf("if(%d = 4, 20000 + intHash32(e * 13) %% 1000 + 20, -2147483648)", i+1))
 	}
 	flat := func(name string, kind gateway.DimensionKind, nodes []gateway.Node, source gateway.Source) gateway.Dimension {
 		return gateway.Dimension{Name: name, Kind: kind, Levels: []string{name}, Nodes: nodes, Source: source}
@@ -99,11 +86,78 @@ func benchWorld(b *testing.B, w *warehouse.Warehouse, name string) warehouse.Bui
 	}
 }
 
+// fillBench makes and publishes one contract's share of the events.
+func fillBench(b *testing.B, w *warehouse.Warehouse, name string, c *gateway.Contract, sector int, first gateway.Quarter, columns, values string) {
+	b.Helper()
+	err := as(b, warehouse.Loader).Exec(b.Context(), fmt.Sprintf(`INSERT INTO rows_%s.%s (load_id, pid, rnd, chk, quarter, day, age, sex, region%s)
+		SELECT %d, unhex(hex(sipHash128(child))), rand64(), rand64(), %d + intHash32(e * 11) %% 12, 20000 + intHash32(e * 13) %% 1000,
+		1 + intHash32(child + 2) %% 4, 1 + intHash32(child + 3) %% 2,
+		if(e %% 10 = 0, 1 + intHash32(e) %% 20, 1 + intHash32(child + 1) %% 20), %s
+		FROM (SELECT number AS e, toUInt32(intHash64(number + %[4]d * 100000000) %% %[7]d) AS child FROM numbers(%[8]d))`,
+		name, c.ID, columns, sector, first, values, benchChildren, benchEvents/6))
+	if err == nil {
+		err = w.Publish(b.Context(), warehouse.Marker{
+			Seq: uint64(sector), Batch: gateway.BatchID(c.ID), Load: gateway.LoadID(sector), Contract: c.ID, State: gateway.BatchPublished,
+		})
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// nationalWorld has the same events, with types, settings and one or two types of
+// violence in two of three, for the national definition.
+func nationalWorld(b *testing.B, w *warehouse.Warehouse, name string) warehouse.Build {
+	b.Helper()
+	contracts, err := configs.Contracts()
+	if err != nil {
+		b.Fatal(err)
+	}
+	d, err := configs.Definition("national")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err = w.Prepare(b.Context(), contracts); err != nil {
+		b.Fatal(err)
+	}
+	full := map[gateway.ContractID]map[string][]gateway.Quarter{}
+	for i, c := range contracts {
+		full[c.ID] = map[string][]gateway.Quarter{}
+		for _, region := range d.Dimension("region").Nodes {
+			for q := d.From; q <= d.To; q++ {
+				full[c.ID][region.Code] = append(full[c.ID][region.Code], q)
+			}
+		}
+		columns := ", event_type, setting, violence_type"
+		values := `1 + intHash32(e * 17) % 5, intHash32(e * 19) % 9,
+			if(e % 3 = 0, 0, bitOr(bitShiftLeft(toUInt64(1), intHash32(e * 23) % 6), bitShiftLeft(toUInt64(1), intHash32(e * 29) % 6)))`
+		if c.ID == "social" {
+			columns += ", assessment_date, service_start_date"
+			values += ", 20000 + intHash32(e * 13) % 1000 + 20, -2147483648"
+		}
+		fillBench(b, w, name, c, i+1, d.From, columns, values)
+	}
+	return warehouse.Build{
+		Definition: d, Release: "bench-1", Snapshot: 100, Contracts: contracts, SubjectKey: subjectKey,
+		Coverage: &gateway.Coverage{Full: full}, RecordCap: 20,
+	}
+}
+
 // BenchmarkCount compares a release build with one nested GROUP BY a grouping
 // set, on the same data and with the same cells.
 func BenchmarkCount(b *testing.B) {
-	w, name := open(b)
-	build := benchWorld(b, w, name)
+	for name, world := range map[string]func(*testing.B, *warehouse.Warehouse, string) warehouse.Build{
+		"demo": benchWorld, "national": nationalWorld,
+	} {
+		b.Run(name, func(b *testing.B) {
+			w, name := open(b)
+			benchCount(b, w, world(b, w, name))
+		})
+	}
+}
+
+func benchCount(b *testing.B, w *warehouse.Warehouse, build warehouse.Build) {
+	b.Helper()
 	for b.Loop() {
 		got, want := cells{}, cells{}
 		derive, count, err := w.TimedCount(b.Context(), build, got.add)

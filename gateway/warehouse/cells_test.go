@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -127,6 +129,13 @@ func TestCountRefusesDefinitions(t *testing.T) {
 				{Name: "sex", Type: gateway.TypeCode, List: list(t, "gender", 3), Column: gateway.ColumnSex},
 			}})
 		},
+		"sector codes that nobody stores": func(b *warehouse.Build) { b.Definition.Dimensions[10].Source.Column = "shoe" },
+		"sector codes of sets":            func(b *warehouse.Build) { b.Definition.Dimensions[10].Source.Column = "harm" },
+		"pairs of many sectors": func(b *warehouse.Build) {
+			for i := range 14 {
+				b.Contracts = append(b.Contracts, &gateway.Contract{ID: gateway.ContractID(fmt.Sprint("more", i))})
+			}
+		},
 		"no cap":           func(b *warehouse.Build) { b.RecordCap = 0 },
 		"an empty window":  func(b *warehouse.Build) { b.Definition.To = from - 1 },
 		"too many codes":   func(b *warehouse.Build) { b.Definition.Dimensions = manyCodes() },
@@ -136,6 +145,7 @@ func TestCountRefusesDefinitions(t *testing.T) {
 			Definition: worldDefinition(), Release: "test-1", Contracts: contracts, SubjectKey: subjectKey,
 			Coverage: worldCoverage(), RecordCap: 20,
 		}
+		b.Contracts = slices.Clone(b.Contracts)
 		spoil(&b)
 		if _, err := w.Count(t.Context(), b); !errors.Is(err, gateway.Invalid) {
 			t.Errorf("%s: %v", what, err)

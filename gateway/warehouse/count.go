@@ -103,7 +103,7 @@ func (w *Warehouse) newCounting(b Build) (*counting, error) {
 		return nil, err
 	}
 	var eventBits uint
-	c.slots, eventBits, err = newSlots(b.Definition, c.holdsSets)
+	c.slots, eventBits, err = newSlots(b.Definition, len(c.contracts), c.holdsSets)
 	if err != nil {
 		return nil, err
 	}

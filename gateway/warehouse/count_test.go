@@ -22,6 +22,7 @@ type row struct {
 	quarter          gateway.Quarter
 	age, sex, region uint8
 	harm             uint64
+	kind             uint8 // by the contract's own list
 	assessed, began  gateway.Day
 }
 
@@ -47,9 +48,12 @@ func worldContracts(t *testing.T) []*gateway.Contract {
 	harm := gateway.Field{Name: "harm", Type: gateway.TypeCode, List: list(t, "harm", harms), Column: "harm"}
 	many := harm
 	many.Multi = true
+	kind := func(l *gateway.CodeList) gateway.Field {
+		return gateway.Field{Name: "kind", Type: gateway.TypeCode, List: l, Column: "kind"}
+	}
 	return []*gateway.Contract{
-		{ID: "police", Version: 1, Fields: slices.Concat(common, []gateway.Field{many})},
-		{ID: "health", Version: 1, Fields: slices.Concat(common, []gateway.Field{age, harm})},
+		{ID: "police", Version: 1, Fields: slices.Concat(common, []gateway.Field{many, kind(succeeded(t, list(t, "pk", 4), 3, "pk2"))})},
+		{ID: "health", Version: 1, Fields: slices.Concat(common, []gateway.Field{age, harm, kind(list(t, "hk", 2))})},
 		{ID: "social", Version: 1, Fields: slices.Concat(common, []gateway.Field{
 			age, {Name: "assessed", Type: gateway.TypeDate, Column: "assessed"}, {Name: "began", Type: gateway.TypeDate, Column: "began"},
 		})},
@@ -59,9 +63,15 @@ func worldContracts(t *testing.T) []*gateway.Contract {
 // regionList is five regions, and a sixth that the fifth replaced.
 func regionList(t *testing.T) *gateway.CodeList {
 	t.Helper()
-	l := *list(t, "kato", regions+1)
+	return succeeded(t, list(t, "kato", regions+1), regions, "kato5")
+}
+
+// succeeded is a list of which another code replaced one.
+func succeeded(t *testing.T, from *gateway.CodeList, at int, successor string) *gateway.CodeList {
+	t.Helper()
+	l := *from
 	l.Codes = slices.Clone(l.Codes)
-	l.Codes[regions].Successor = "kato5"
+	l.Codes[at].Successor = successor
 	made, err := gateway.NewCodeList(l)
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +134,24 @@ func worldDefinition() *gateway.Definition {
 				Nodes:  slices.Concat(leaves("g", 0, 2, root), leaves("harm", 1, harms, group)),
 				Source: gateway.Source{Kind: gateway.EventColumn, Column: "harm"},
 			},
+			{
+				Name: "year", Kind: gateway.Multi, Levels: []string{"year"}, Source: gateway.Source{Kind: gateway.EventYear},
+				Nodes: []gateway.Node{{Code: "2025", Number: 2025}, {Code: "2024", Number: 2024}},
+			},
+			{
+				Name: "kind", Kind: gateway.Multi, Levels: []string{"kind"}, Source: gateway.Source{Kind: gateway.EventSectorCode, Column: "kind"},
+				Nodes: []gateway.Node{
+					{Code: "health.hk2"}, {Code: "police.pk1"}, {Code: "police.pk2"}, {Code: "health.hk1"}, {Code: "police.hk1"}, {Code: "court.pk1"},
+				},
+			},
+			{
+				Name: "count", Kind: gateway.Partition, Levels: []string{"count"}, Source: gateway.Source{Kind: gateway.SectorCount},
+				Nodes: []gateway.Node{{Code: "1", Number: 1}, {Code: "2+", Number: 2}},
+			},
+			{
+				Name: "pair", Kind: gateway.Multi, Levels: []string{"pair"}, Source: gateway.Source{Kind: gateway.SectorPair},
+				Nodes: []gateway.Node{{Code: "police+social"}, {Code: "court+police"}, {Code: "health+police"}, {Code: "health+social"}},
+			},
 		},
 		Cubes: []gateway.Cube{
 			{
@@ -133,6 +161,18 @@ func worldDefinition() *gateway.Definition {
 			{
 				ID: "volume", Grain: gateway.Events, Cap: 3, Measures: []gateway.Measure{gateway.CountChildren, gateway.CountRecords},
 				Dimensions: []string{"sector", "quarter", "place", "sex", "harm"},
+			},
+			{
+				ID: "overlap", Grain: gateway.Children, Cap: 3, Measures: []gateway.Measure{gateway.CountChildren},
+				Dimensions: []string{"count", "region", "age_first", "sex", "pair"}, Caps: map[string]int{"pair": 2},
+			},
+			{
+				ID: "harm", Grain: gateway.Events, Cap: 2, Measures: []gateway.Measure{gateway.CountChildren},
+				Dimensions: []string{"sector", "harm", "year", "place", "kind", "sex"},
+			},
+			{
+				ID: "mixed", Grain: gateway.Events, Cap: 3, Measures: []gateway.Measure{gateway.CountChildren, gateway.CountRecords},
+				Dimensions: []string{"pair", "count", "harm", "kind", "year"},
 			},
 		},
 	}
@@ -166,9 +206,9 @@ func world(rng *rand.Rand, children, rows int) []row {
 		}
 		switch r.contract {
 		case 0:
-			r.age, r.harm = 0, uint64(rng.IntN(1<<harms))
+			r.age, r.harm, r.kind = 0, uint64(rng.IntN(1<<harms)), uint8(rng.IntN(5))
 		case 1:
-			r.harm = uint64(rng.IntN(harms + 1))
+			r.harm, r.kind = uint64(rng.IntN(harms+1)), uint8(rng.IntN(3))
 		case 2:
 			r.assessed, r.began = someDay(rng), someDay(rng)
 		}
@@ -232,6 +272,8 @@ func blockOf(c *gateway.Contract, contract int, rows []row) *gateway.Block {
 				b.Int32s(i)[n] = int32(r.day)
 			case "age":
 				b.Uint8s(i)[n] = r.age
+			case "kind":
+				b.Uint8s(i)[n] = r.kind
 			case "sex":
 				b.Uint8s(i)[n] = r.sex
 			case "region":

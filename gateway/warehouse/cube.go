@@ -12,7 +12,8 @@ import (
 // A part is the grouping sets that share their event dimensions. Given those, a
 // child is in one cell of each combination or not, so its attributes partition
 // it: one statement counts the finest combination of all attributes, and every
-// set of the part is a sum over that (performance.md F).
+// set of the part is a sum over that (performance.md F). Sets of sectors make that
+// combination much finer, so sets that name pairs are a part of their own.
 type part struct {
 	events  []gateway.SetDimension // of the sets; sorted by name
 	sets    []*tally
@@ -25,13 +26,16 @@ func (c *counting) parts() []*part {
 	var parts []*part
 	byKey := map[string]*part{}
 	for _, admitted := range c.Definition.AdmittedSets() {
-		var events gateway.GroupingSet
+		var events, pairs gateway.GroupingSet
 		for _, sd := range admitted.Set {
-			if c.slots[sd.Name].event {
+			switch s := c.slots[sd.Name]; {
+			case s.event:
 				events = append(events, sd)
+			case s.pairs:
+				pairs = append(pairs, sd)
 			}
 		}
-		key := events.Key(c.Definition)
+		key := events.Key(c.Definition) + " " + pairs.Key(c.Definition)
 		p := byKey[key]
 		if p == nil {
 			p = &part{events: events}
@@ -157,7 +161,7 @@ func (c *counting) reduced(p *part) string {
 			}
 			set := fmt.Sprintf("m%d", i)
 			args, arrays = args+", "+set, arrays+", "+codes(s.dim.Source.Column)
-			words = s.expand(words, set, sd.Level, c.order)
+			words = c.expand(s, words, set, sd.Level)
 		}
 	}
 	if words == "" {
@@ -177,9 +181,9 @@ func (s *slot) ancestor(place string, level int) string {
 
 // expand is the SQL of an event's words once for every node that its set of codes
 // touches, and once without a node when there is none.
-func (s *slot) expand(words, set string, level int, order map[gateway.ContractID]int) string {
+func (c *counting) expand(s *slot, words, set string, level int) string {
 	nodes := fmt.Sprintf("if(%[1]s = 0, [toUInt64(0)], arrayDistinct(arrayMap(b -> %[2]s, bitPositionsToArray(%[1]s))))",
-		set, s.ancestor(s.leafOf("b + 1", order), level))
+		set, s.ancestor(c.leafOf(s, "b + 1"), level))
 	return fmt.Sprintf("arrayFlatten(arrayMap(w -> arrayMap(v -> w + bitShiftLeft(v, %d), %s), %s))", s.shift, nodes, words)
 }
 
@@ -196,6 +200,7 @@ type tally struct {
 	axes    []axis
 	size    int
 	cells   []counted
+	at      []int // cells of a base row; reused
 }
 
 type counted struct {
@@ -203,12 +208,13 @@ type counted struct {
 	top                    [disclosure.MaxTop]uint32
 }
 
-// An axis finds a base row's node of one dimension.
+// An axis finds a base row's nodes of one dimension: one, none, or of pairs any
+// number.
 type axis struct {
 	event  bool
 	shift  uint
 	mask   uint64
-	node   []int // place in the word → place in the level; 0 is none
+	nodes  [][]int // value in the word → places in the level
 	stride int
 	codes  []string
 }
@@ -220,34 +226,59 @@ func (c *counting) newTally(a gateway.AdmittedSet) *tally {
 	}
 	for _, sd := range a.Set {
 		s := c.slots[sd.Name]
-		x := axis{event: s.event, shift: s.shift, mask: s.mask, node: s.up[sd.Level], stride: t.size, codes: s.codes[sd.Level]}
-		if s.event { // the statement has put the ancestor there already
-			x.node = make([]int, len(x.codes)+1)
-			for i := range x.node {
-				x.node[i] = i
-			}
-		}
+		x := axis{event: s.event, shift: s.shift, mask: s.mask, nodes: c.nodes(s, sd.Level), stride: t.size, codes: s.codes[sd.Level]}
 		t.axes = append(t.axes, x)
 		t.size *= len(x.codes)
 	}
 	return t
 }
 
+// nodes lists the places in a level for every value of a slot.
+func (c *counting) nodes(s *slot, level int) [][]int {
+	if s.pairs {
+		return c.paired(s)
+	}
+	nodes := make([][]int, s.mask+1)
+	if s.event { // the statement has put the ancestor there already
+		for i := range s.codes[level] {
+			nodes[i+1] = []int{i + 1}
+		}
+		return nodes
+	}
+	for place := 1; place < len(s.up[level]); place++ {
+		nodes[place] = []int{s.up[level][place]}
+	}
+	return nodes
+}
+
 func (t *tally) add(b *base) {
-	at := 0
+	t.at = append(t.at[:0], 0)
 	for i := range t.axes {
 		x := &t.axes[i]
 		word := b.attr
 		if x.event {
 			word = b.event
 		}
-		node := x.node[word>>x.shift&x.mask]
-		if node == 0 {
+		nodes := x.nodes[word>>x.shift&x.mask]
+		n := len(t.at)
+		for _, node := range nodes[min(1, len(nodes)):] {
+			for _, at := range t.at[:n] {
+				t.at = append(t.at, at+(node-1)*x.stride)
+			}
+		}
+		if len(nodes) == 0 {
 			return // in no node of the dimension
 		}
-		at += (node - 1) * x.stride
+		for j := range t.at[:n] {
+			t.at[j] += (nodes[0] - 1) * x.stride
+		}
 	}
-	cell := &t.cells[at]
+	for _, at := range t.at {
+		t.addTo(&t.cells[at], b)
+	}
+}
+
+func (t *tally) addTo(cell *counted, b *base) {
 	cell.children += b.children
 	cell.key += b.key
 	if t.records {

@@ -60,6 +60,12 @@ func (c *counting) sourceColumns() ([]sourceColumn, error) {
 				return nil, err
 			}
 			add(sourceColumn{name: d.Source.Column, sets: sets})
+		case gateway.EventSectorCode:
+			err := c.codedApart(d)
+			if err != nil {
+				return nil, err
+			}
+			add(sourceColumn{name: d.Source.Column})
 		case gateway.ReachedIn:
 			err := c.checkReached(d)
 			if err != nil {
@@ -73,7 +79,7 @@ func (c *counting) sourceColumns() ([]sourceColumn, error) {
 			if c.list(gateway.ColumnRegion) != nil { // the region decides the horizon
 				add(sourceColumn{name: gateway.ColumnRegion})
 			}
-		case gateway.EventSector, gateway.EventQuarter, gateway.FirstSector:
+		case gateway.EventSector, gateway.EventQuarter, gateway.EventYear, gateway.FirstSector, gateway.SectorCount, gateway.SectorPair:
 		default:
 			return nil, gateway.Errorf(gateway.Invalid, "dimension %s: source %q is not known", d.Name, d.Source.Kind)
 		}
@@ -104,6 +110,22 @@ func (c *counting) coded(d *gateway.Dimension) (sets bool, err error) {
 			"dimension %s: column %s holds several codes, so it is no attribute of a child", d.Name, d.Source.Column)
 	}
 	return sets, nil
+}
+
+// codedApart checks a column that each contract codes by a list of its own.
+func (c *counting) codedApart(d *gateway.Dimension) error {
+	stored := false
+	for _, contract := range c.contracts {
+		f := codedField(contract, d.Source.Column)
+		if f != nil && f.Multi {
+			return gateway.Errorf(gateway.Invalid, "dimension %s: column %s of contract %s holds several codes", d.Name, d.Source.Column, contract.ID)
+		}
+		stored = stored || f != nil
+	}
+	if !stored {
+		return gateway.Errorf(gateway.Invalid, "dimension %s: no contract stores codes in column %q", d.Name, d.Source.Column)
+	}
+	return nil
 }
 
 // checkReached finds fault with what a reached dimension starts from and looks for.

@@ -41,7 +41,7 @@ func (c *counting) insertKids(from, to uint32) string {
 		}
 		value, aggregates := c.attribute(d, i)
 		inner = append(inner, aggregates...)
-		attr = append(attr, s.in(s.leafOf(value, c.order)))
+		attr = append(attr, s.in(c.leafOf(s, value)))
 		for _, column := range c.votes(d) {
 			joins[column] = fmt.Sprintf(" LEFT JOIN (%s) AS %s ON k.child = %[2]s.child", c.vote(column, where), voted(column))
 		}
@@ -63,7 +63,7 @@ func (c *counting) packed() string {
 		d := &c.Definition.Dimensions[i]
 		s := c.slots[d.Name]
 		if s.event && !s.many {
-			word = append(word, s.in(s.leafOf(eventValue(d), c.order)))
+			word = append(word, s.in(c.leafOf(s, eventValue(d))))
 		}
 	}
 	return strings.Join(word, " + ")
@@ -74,9 +74,12 @@ func eventValue(d *gateway.Dimension) string {
 	switch d.Source.Kind {
 	case gateway.EventSector:
 		return "Sector"
-	case gateway.EventQuarter:
+	case gateway.EventQuarter, gateway.EventYear:
 		return "Quarter"
-	case gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.ReachedIn:
+	case gateway.EventSectorCode:
+		return fmt.Sprintf("(bitShiftLeft(toUInt64(Sector), %d) + %s)", codeBits, codes(d.Source.Column))
+	case gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector,
+		gateway.SectorCount, gateway.SectorPair, gateway.ReachedIn:
 	}
 	return codes(d.Source.Column)
 }
@@ -99,9 +102,13 @@ func (c *counting) attribute(d *gateway.Dimension, i int) (value string, aggrega
 		return "bitAnd(bitShiftRight(" + name + ", 24), 255)", []string{"min(" + orderOfEvent + ") AS " + name}
 	case gateway.ChildMost:
 		return voted(d.Source.Column) + ".v", nil
+	case gateway.SectorPair:
+		return name, []string{"groupBitOr(bitShiftLeft(toUInt64(1), Sector - 1)) AS " + name}
+	case gateway.SectorCount:
+		return "bitCount(" + name + ")", []string{"groupBitOr(bitShiftLeft(toUInt64(1), Sector - 1)) AS " + name}
 	case gateway.ReachedIn:
 		return c.reached(d, name)
-	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter:
+	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
 	}
 	panic("warehouse: internal error: not an attribute of children")
 }

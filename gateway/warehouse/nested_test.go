@@ -68,11 +68,26 @@ func (c *counting) nestedAttribute(d *gateway.Dimension) string {
 		return "SELECT child, argMin(Sector, " + order + ") AS v FROM " + from + " GROUP BY child"
 	case gateway.ChildMost:
 		return c.nestedMost(v)
+	case gateway.SectorCount:
+		return "SELECT child, uniqExact(Sector) AS v FROM " + from + " GROUP BY child"
+	case gateway.SectorPair:
+		return c.nestedPairs()
 	case gateway.ReachedIn:
 		return c.nestedReached(d)
-	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter:
+	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
 	}
 	panic("not a child dimension")
+}
+
+// nestedPairs joins the sectors of each child with one another, by name.
+func (c *counting) nestedPairs() string {
+	name := "''"
+	for id, number := range c.order {
+		name = fmt.Sprintf("if(Sector = %d, '%s', %s)", number, id, name)
+	}
+	names := "(SELECT DISTINCT child, " + name + " AS name FROM " + c.table("events") + ")"
+	return "SELECT a.child AS child, groupUniqArray(concat(a.name, '+', b.name)) AS v FROM " + names + " AS a INNER JOIN " + names +
+		" AS b ON a.child = b.child WHERE a.name < b.name GROUP BY child"
 }
 
 func (c *counting) nestedMost(v string) string {
@@ -179,6 +194,9 @@ func (c *counting) nestedSet(ctx context.Context, a gateway.AdmittedSet, add fun
 func (c *counting) nestedNode(sd gateway.SetDimension) string {
 	d := c.Definition.Dimension(sd.Name)
 	i := slices.IndexFunc(c.Definition.Dimensions, func(x gateway.Dimension) bool { return x.Name == sd.Name })
+	if node := c.nestedSectorNode(d, i); node != "" {
+		return node
+	}
 	var values, nodes []string
 	for _, leaf := range d.AtLevel(len(d.Levels) - 1) {
 		v := int(leaf.Number)
@@ -187,7 +205,8 @@ func (c *counting) nestedNode(sd gateway.SetDimension) string {
 			v = c.order[gateway.ContractID(leaf.Code)]
 		case gateway.ReachedIn:
 			v = map[string]int{"yes": 1, "no": 2, "cannot_tell": 3, "no_start": 4}[leaf.Code]
-		case gateway.EventColumn, gateway.EventQuarter, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost:
+		case gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode, gateway.ChildConst,
+			gateway.ChildFirst, gateway.ChildMost, gateway.SectorCount, gateway.SectorPair:
 		}
 		node := leaf
 		for node.Level > sd.Level {
@@ -204,4 +223,43 @@ func (c *counting) nestedNode(sd gateway.SetDimension) string {
 		return "arrayJoin(arrayDistinct(arrayMap(b -> transform(toUInt16(b + 1), " + to + "), bitPositionsToArray(" + value + "))))"
 	}
 	return "transform(toUInt16(" + value + "), " + to + ")"
+}
+
+// nestedSectorNode is the SQL of the code of years and of nodes made of sectors,
+// "" for other dimensions.
+func (c *counting) nestedSectorNode(d *gateway.Dimension, i int) string {
+	var nodes []string
+	for _, n := range d.Nodes {
+		nodes = append(nodes, "'"+n.Code+"'")
+	}
+	known := func(value string) string {
+		return "if(" + value + " IN (" + strings.Join(nodes, ", ") + "), " + value + ", '')"
+	}
+	switch d.Source.Kind {
+	case gateway.EventYear:
+		return known("toString(intDiv(Quarter, 4))")
+	case gateway.SectorPair:
+		return fmt.Sprintf("arrayJoin(arrayFilter(x -> x IN (%s), v_%d))", strings.Join(nodes, ", "), i)
+	case gateway.SectorCount:
+		value := fmt.Sprintf("if(v_%d < %d, toString(v_%[1]d), '%[2]d+')", i, len(nodes))
+		if len(nodes) == len(c.contracts) {
+			value = fmt.Sprintf("toString(v_%d)", i)
+		}
+		return known(value)
+	case gateway.EventSectorCode:
+		value := "''"
+		for _, contract := range c.contracts {
+			f := codedField(contract, d.Source.Column)
+			if f == nil {
+				continue
+			}
+			for number, code := range f.List.Codes {
+				value = fmt.Sprintf("if(Sector = %d AND %s = %d, '%s.%s', %s)", c.order[contract.ID], codes(d.Source.Column), number+1, contract.ID, code.Code, value)
+			}
+		}
+		return known(value)
+	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.ChildConst, gateway.ChildFirst,
+		gateway.ChildMost, gateway.FirstSector, gateway.ReachedIn:
+	}
+	return ""
 }

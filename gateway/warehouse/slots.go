@@ -12,10 +12,13 @@ import (
 // A slot is where a dimension's leaf lies in a packed word: of the child's
 // attributes, or of an event. It holds the leaf's place in its level, from 1; 0
 // is no leaf, so that the child or the event is in no node of the dimension.
+// Pairs of sectors hold the set of sectors instead, one bit each: a child is in
+// every pair of them.
 type slot struct {
 	dim   *gateway.Dimension
 	event bool // a dimension of events; else of children
 	many  bool // of a column that holds sets of codes: outside the event's word
+	pairs bool // holds a set of sectors
 	shift uint // lowest bit
 	mask  uint64
 	codes [][]string // by level: the nodes' codes, in their order
@@ -29,20 +32,31 @@ const maxWordBits = 63
 
 func eventDimension(d *gateway.Dimension) bool {
 	switch d.Source.Kind {
-	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter:
+	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
 		return true
-	case gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.ReachedIn:
+	case gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.SectorCount,
+		gateway.SectorPair, gateway.ReachedIn:
 	}
 	return false
 }
 
+// maxPaired is how many sectors pairs are made of: the nodes of every set of them
+// are held in a table.
+const maxPaired = 16
+
 // newSlots places every dimension of the definition.
-func newSlots(d *gateway.Definition, many func(*gateway.Dimension) bool) (slots map[string]*slot, eventBits uint, err error) {
+func newSlots(d *gateway.Definition, sectors int, many func(*gateway.Dimension) bool) (slots map[string]*slot, eventBits uint, err error) {
 	slots = map[string]*slot{}
 	var attrs, events uint
 	for i := range d.Dimensions {
 		s := newSlot(&d.Dimensions[i])
 		s.many = many(s.dim)
+		if s.pairs = s.dim.Source.Kind == gateway.SectorPair; s.pairs {
+			if sectors > maxPaired {
+				return nil, 0, gateway.Errorf(gateway.Invalid, "dimension %s: pairs of more than %d sectors", s.dim.Name, maxPaired)
+			}
+			s.mask = 1<<sectors - 1
+		}
 		word := &attrs
 		if s.event {
 			word = &events
@@ -86,23 +100,82 @@ func newSlot(d *gateway.Dimension) *slot {
 }
 
 // leafOf is the SQL of the place of the leaf that a value stands for.
-func (s *slot) leafOf(value string, order map[gateway.ContractID]int) string {
-	finest := len(s.dim.Levels) - 1
+func (c *counting) leafOf(s *slot, value string) string {
+	if s.pairs {
+		return value
+	}
 	var values, places []int
-	for i, n := range s.dim.AtLevel(finest) {
-		v := int(n.Number)
-		switch s.dim.Source.Kind {
-		case gateway.EventSector, gateway.FirstSector:
-			v = order[gateway.ContractID(n.Code)]
-		case gateway.ReachedIn:
-			v = slices.Index(reachedCodes, n.Code)
-		case gateway.EventColumn, gateway.EventQuarter, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost:
-		}
-		if v > 0 {
+	leaves := s.dim.AtLevel(len(s.dim.Levels) - 1)
+	for i, n := range leaves {
+		for _, v := range c.values(s.dim, n) {
 			values, places = append(values, v), append(places, i+1)
 		}
 	}
+	if s.dim.Source.Kind == gateway.SectorCount { // the last is of that many or more
+		for more := len(leaves) + 1; more <= len(c.contracts); more++ {
+			values, places = append(values, more), append(places, len(leaves))
+		}
+	}
 	return transform(value, values, places)
+}
+
+// values are what a leaf stands for in the events table, or as the derivation of
+// children numbers it; none where no contract has it.
+func (c *counting) values(d *gateway.Dimension, n gateway.Node) []int {
+	v := int(n.Number)
+	switch d.Source.Kind {
+	case gateway.EventSector, gateway.FirstSector:
+		v = c.order[gateway.ContractID(n.Code)]
+	case gateway.EventSectorCode:
+		v = c.sectorCode(d.Source.Column, n.Code)
+	case gateway.EventYear:
+		return []int{4 * v, 4*v + 1, 4*v + 2, 4*v + 3}
+	case gateway.ReachedIn:
+		v = slices.Index(reachedCodes, n.Code)
+	case gateway.EventColumn, gateway.EventQuarter, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost,
+		gateway.SectorCount, gateway.SectorPair:
+	}
+	if v <= 0 {
+		return nil
+	}
+	return []int{v}
+}
+
+// codeBits is room for a code's number beside its sector.
+const codeBits = 16
+
+// sectorCode is the value of a contract's own code, as eventValue makes it; 0
+// where no contract has it.
+func (c *counting) sectorCode(column, node string) int {
+	id, code, _ := strings.Cut(node, ".")
+	at := c.order[gateway.ContractID(id)]
+	if at == 0 {
+		return 0
+	}
+	f := codedField(c.contracts[at-1], column)
+	if f == nil {
+		return 0
+	}
+	number, known := f.List.Number([]byte(code))
+	if !known {
+		return 0
+	}
+	return at<<codeBits + int(number)
+}
+
+// paired lists, for every set of sectors, the places of the pairs in it.
+func (c *counting) paired(s *slot) [][]int {
+	nodes := make([][]int, s.mask+1)
+	for i, n := range s.dim.AtLevel(0) {
+		a, b, _ := strings.Cut(n.Code, "+")
+		both := uint64(1)<<c.order[gateway.ContractID(a)]>>1 | uint64(1)<<c.order[gateway.ContractID(b)]>>1
+		for seen := range s.mask + 1 {
+			if both&seen == both && c.order[gateway.ContractID(a)] > 0 && c.order[gateway.ContractID(b)] > 0 {
+				nodes[seen] = append(nodes[seen], i+1)
+			}
+		}
+	}
+	return nodes
 }
 
 // reachedCodes are the codes of [gateway.ReachedIn] by the number that the

@@ -105,6 +105,12 @@ func leavesOf(dimension string, attributes map[string]string, r row, contracts [
 		return []string{string(contracts[r.contract].ID)}
 	case "quarter":
 		return []string{r.quarter.String()}
+	case "year":
+		return []string{fmt.Sprint(int(r.quarter) / 4)}
+	case "kind":
+		return kindOf(r)
+	case "pair":
+		return strings.Split(attributes["pair"], ",")
 	case "place":
 		return []string{fmt.Sprint("kato", r.region)}
 	case "harm":
@@ -117,6 +123,40 @@ func leavesOf(dimension string, attributes map[string]string, r row, contracts [
 		return codes
 	}
 	return []string{attributes[dimension]}
+}
+
+// kindOf reads a row's kind by the list of its contract; pk2 replaced pk4.
+func kindOf(r row) []string {
+	switch {
+	case r.kind == 0:
+		return nil
+	case r.contract == 0 && r.kind == 4:
+		return []string{"police.pk2"}
+	case r.contract == 0:
+		return []string{fmt.Sprint("police.pk", r.kind)}
+	}
+	return []string{fmt.Sprint("health.hk", r.kind)}
+}
+
+// seenBy derives how many sectors have seen a child, and which two both have.
+func seenBy(events []row, contracts []*gateway.Contract) (count, pairs string) {
+	var names []string
+	for _, r := range events {
+		if name := string(contracts[r.contract].ID); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var both []string
+	for i, a := range names {
+		for _, b := range names[i+1:] {
+			both = append(both, a+"+"+b)
+		}
+	}
+	if len(names) == 1 {
+		return "1", ""
+	}
+	return "2+", strings.Join(both, ",")
 }
 
 // attributesOf derives a child from its events: the leaf of each dimension.
@@ -147,6 +187,7 @@ func attributesOf(events []row, coverage *gateway.Coverage, contracts []*gateway
 			leaf["sex"] = fmt.Sprint("sex", sex)
 		}
 	}
+	leaf["count"], leaf["pair"] = seenBy(events, contracts)
 	leaf["reached"] = reachedOf(events, leaf["region"], coverage)
 	return leaf
 }
