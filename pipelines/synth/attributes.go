@@ -71,7 +71,7 @@ func newRules(d *gateway.Definition, cov *gateway.Coverage, contracts []*gateway
 	for i := range d.Dimensions {
 		dim := &d.Dimensions[i]
 		switch dim.Source.Kind {
-		case gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost:
+		case gateway.EventColumn, gateway.EventSectorCode, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost:
 			r.columns = append(r.columns, dim.Source.Column)
 			if dim.Source.Kind == gateway.ChildMost && dim.Source.Column == gateway.ColumnRegion {
 				for _, n := range dim.AtLevel(len(dim.Levels) - 1) {
@@ -82,7 +82,7 @@ func newRules(d *gateway.Definition, cov *gateway.Coverage, contracts []*gateway
 			for _, columns := range dim.Source.Targets {
 				r.dates = append(r.dates, columns...)
 			}
-		case gateway.EventSector, gateway.EventQuarter, gateway.FirstSector:
+		case gateway.EventSector, gateway.EventQuarter, gateway.EventYear, gateway.FirstSector, gateway.SectorCount, gateway.SectorPair:
 		default:
 			return nil, fmt.Errorf("synth: dimension %s: no truth is known for the source %q", dim.Name, dim.Source.Kind)
 		}
@@ -231,11 +231,48 @@ func (r *rules) attributes(ch *child) {
 			ch.leaves[i] = most(ch.events, r.column(dim.Source.Column))
 		case gateway.FirstSector:
 			ch.leaves[i] = contractCodes[ch.events[0].sector]
+		case gateway.SectorCount:
+			ch.leaves[i] = []string{howMany(len(seenBy(ch.events)), len(dim.Nodes))}
+		case gateway.SectorPair:
+			ch.leaves[i] = pairsOf(seenBy(ch.events))
 		case gateway.ReachedIn:
 			ch.leaves[i] = []string{r.reached(ch, &dim.Source)}
-		case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter:
+		case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
 		}
 	}
+}
+
+// seenBy returns the names of the sectors that have an event, in the order of the
+// alphabet.
+func seenBy(events []event) []string {
+	var names []string
+	for _, e := range events {
+		if name := string(sectorNames[e.sector]); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// howMany writes a number of sectors where the last of some codes stands for all
+// larger numbers, unless all sectors have a code of their own.
+func howMany(n, codes int) string {
+	if n >= codes && codes < sectors {
+		return strconv.Itoa(codes) + "+"
+	}
+	return strconv.Itoa(n)
+}
+
+// pairsOf returns the codes of every two of some names, which are sorted.
+func pairsOf(names []string) []string {
+	var pairs []string
+	for i, a := range names {
+		for _, b := range names[i+1:] {
+			pairs = append(pairs, a+"+"+b)
+		}
+	}
+	return pairs
 }
 
 // one takes the first of several codes: a child is in one node of a partition.

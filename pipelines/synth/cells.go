@@ -2,6 +2,7 @@ package synth
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -84,7 +85,17 @@ func (r *rules) leaves(ch *child, e *event, dimension int) []string {
 		return e.codes[r.column(source.Column)]
 	case gateway.EventQuarter:
 		return []string{e.day.Quarter().String()}
-	case gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.ReachedIn:
+	case gateway.EventYear: // a year that the window holds in part is no node
+		year, _, _ := e.day.Date()
+		return []string{strconv.Itoa(year)}
+	case gateway.EventSectorCode:
+		var leaves []string
+		for _, code := range e.codes[r.column(source.Column)] {
+			leaves = append(leaves, string(sectorNames[e.sector])+"."+code)
+		}
+		return leaves
+	case gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.SectorCount,
+		gateway.SectorPair, gateway.ReachedIn:
 	}
 	return ch.leaves[dimension]
 }
