@@ -175,7 +175,7 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the end of its listening", func() bool {
-		response, err := http.Get(address + "/healthz") //nolint:noctx // a test
+		response, err := http.Get(address + "/healthz")
 		if err == nil {
 			_ = response.Body.Close()
 		}

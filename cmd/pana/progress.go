@@ -19,11 +19,12 @@ type bar struct {
 }
 
 func (c *cli) bar(name string, total int64) *bar {
+	const most = 20 // so that the bar fits a line of 80
+	if runes := []rune(name); len(runes) > most {
+		name = string(runes[:most-1]) + "…"
+	}
 	return &bar{c: c, name: name, total: total, start: c.now()}
 }
-
-// add moves the bar by n units of the total.
-func (b *bar) add(n int64) { b.set(b.done + n) }
 
 func (b *bar) set(done int64) {
 	b.done = done

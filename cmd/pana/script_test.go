@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,10 +116,10 @@ func freeport(ts *testscript.TestScript, _ bool, args []string) {
 // ready ADDRESS waits until a gateway answers there.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	for range 600 {
-		response, err := newClient("http://"+args[0], "").http.Get("http://" + args[0] + "/readyz") //nolint:noctx // a loop bounds it
+		response, err := newClient("http://"+args[0], "").http.Get("http://" + args[0] + "/readyz")
 		if err == nil {
 			_ = response.Body.Close()
-			if response.StatusCode == 200 {
+			if response.StatusCode == http.StatusOK {
 				return
 			}
 		}

@@ -127,6 +127,7 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 }
 
 func (s *stack) serve(t *testing.T, handler http.Handler, log *slog.Logger) {
+	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = api.Server(handler, log)
 	server.Start()
