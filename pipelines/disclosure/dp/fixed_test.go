@@ -53,8 +53,13 @@ func TestDecimalsRoundTrip(t *testing.T) {
 
 func TestSaturating(t *testing.T) {
 	for _, c := range []struct{ a, b, want int64 }{
-		{1, 2, 3}, {math.MaxInt64, 1, math.MaxInt64}, {math.MinInt64, -1, math.MinInt64}, {math.MaxInt64, math.MinInt64, -1},
-		{math.MinInt64, math.MinInt64, math.MinInt64}, {math.MaxInt64, math.MaxInt64, math.MaxInt64}, {0, math.MinInt64, math.MinInt64},
+		{1, 2, 3},
+		{math.MaxInt64, 1, math.MaxInt64},
+		{math.MinInt64, -1, math.MinInt64},
+		{math.MaxInt64, math.MinInt64, -1},
+		{math.MinInt64, math.MinInt64, math.MinInt64},
+		{math.MaxInt64, math.MaxInt64, math.MaxInt64},
+		{0, math.MinInt64, math.MinInt64},
 	} {
 		if got := saturating(c.a, c.b); got != c.want {
 			t.Errorf("%d + %d = %d, want %d", c.a, c.b, got, c.want)

@@ -175,10 +175,10 @@ func (p *plan) nodes(cell int) []string {
 }
 
 // Question returns what the histogram answers. It is public.
-func (h *Histogram) Question() Question { return h.plan.question }
+func (h Histogram) Question() Question { return h.plan.question }
 
 // Terms returns what it is published under. They are public.
-func (h *Histogram) Terms() Terms { return h.plan.terms }
+func (h Histogram) Terms() Terms { return h.plan.terms }
 
 // Add counts one child: all cells of the grouping set that the child is in, at
 // once, whatever they are. Children come in ascending order of their bytes, each
@@ -192,8 +192,8 @@ func (h *Histogram) Terms() Terms { return h.plan.terms }
 //
 // An error names the grouping set, never child, cell or value, and leaves the
 // histogram as it was.
-func (h *Histogram) Add(child []byte, cells []Contribution) error {
-	if h == nil || h.add == nil {
+func (h Histogram) Add(child []byte, cells []Contribution) error {
+	if h.add == nil {
 		return errUnmade()
 	}
 	return h.add(child, cells)

@@ -142,9 +142,12 @@ func pilot() *gateway.Definition {
 			{
 				Name: "age", Title: title, Kind: gateway.Partition, Levels: []string{"wide", "band"},
 				Nodes: []gateway.Node{
-					{Code: "young"}, {Code: "old"},
-					{Code: "Y0T4", Parent: "young", Level: 1, Number: 1}, {Code: "Y5T9", Parent: "young", Level: 1, Number: 2},
-					{Code: "Y10T14", Parent: "old", Level: 1, Number: 3}, {Code: "Y15T17", Parent: "old", Level: 1, Number: 4},
+					{Code: "young"},
+					{Code: "old"},
+					{Code: "Y0T4", Parent: "young", Level: 1, Number: 1},
+					{Code: "Y5T9", Parent: "young", Level: 1, Number: 2},
+					{Code: "Y10T14", Parent: "old", Level: 1, Number: 3},
+					{Code: "Y15T17", Parent: "old", Level: 1, Number: 4},
 				},
 				Source: gateway.Source{Kind: gateway.ChildFirst, Column: "age"},
 			},
