@@ -1,0 +1,223 @@
+package redteam
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// A grid is many small populations side by side, one a region: two groups times two
+// outcomes each. Labels and members differ between regions, so each region is an
+// independent draw of everything that protection draws, and one release is a sample
+// of as many. Half of the regions hold a bit that the attacker wants.
+type grid struct {
+	*lattice
+
+	bits  []int
+	truth []tally
+	known []float64 // what the attacker expects, halfway between the bits
+	shift []float64 // by how much the bit moves a cell
+}
+
+// newGrid counts the children of each region by group and kind, for either bit.
+func newGrid(seed uint64, places int, counts func(bit int) [2][2]int) *grid {
+	var codes []string
+	for i := range places {
+		codes = append(codes, fmt.Sprintf("p%03d", i))
+	}
+	d := definition("grid", []gateway.Dimension{
+		dimension("group", gateway.Partition, "g", "h"), dimension("kind", gateway.Partition, "yes", "no"), dimension("place", gateway.Partition, codes...),
+	}, gateway.Cube{
+		ID: "grid", Grain: gateway.Children, Dimensions: []string{"group", "kind", "place"}, Cap: 3, Measures: []gateway.Measure{gateway.CountChildren},
+	})
+	g := &grid{lattice: newLattice(d)}
+	g.known, g.shift = make([]float64, g.size), make([]float64, g.size)
+	var people []person
+	for i, x := range newDice(seed, 8).Perm(places) {
+		bit := x % 2
+		g.bits = append(g.bits, bit)
+		both := [2][2][2]int{counts(0), counts(1)}
+		for group := range 2 {
+			for kind := range 2 {
+				leaves := []int{group, kind, i}
+				for range both[bit][group][kind] {
+					people = append(people, person{leaves, mix(seed<<40 ^ uint64(len(people)))})
+				}
+				a, b := float64(both[0][group][kind]), float64(both[1][group][kind])
+				g.holds(leaves, func(c int) {
+					g.known[c] += (a + b) / 2
+					g.shift[c] += b - a
+				})
+			}
+		}
+	}
+	g.truth = g.count(people)
+	return g
+}
+
+// at returns a cell of a place; group and kind may be root.
+func (g *grid) at(group, kind, place int) int {
+	levels, nodes := []int{0, 0, 0}, []int{group, kind, place}
+	for d, node := range nodes {
+		if node == root {
+			levels[d] = root
+		}
+	}
+	return g.cell(levels, nodes)
+}
+
+// here are the nine cells of a place.
+func (g *grid) here(place int) []int {
+	var cells []int
+	for group := root; group < 2; group++ {
+		for kind := root; kind < 2; kind++ {
+			cells = append(cells, g.at(group, kind, place))
+		}
+	}
+	return cells
+}
+
+// A sample is what an attacker sees of one bit: a category, whose odds are learnt
+// from other keys, and evidence whose weight is known.
+type sample struct {
+	bit      int
+	category string
+	evidence float64 // log-likelihood ratio
+}
+
+// pattern is the sample of an uploading insider, who knows every other child of the
+// place and invented some: which cells are shown, and the values of those that the
+// bit moves.
+func (g *grid) pattern(v *view, place int) sample {
+	s := sample{bit: g.bits[place]}
+	var b strings.Builder
+	for _, c := range g.here(place) {
+		if !v.shown[c] {
+			b.WriteByte('c')
+			continue
+		}
+		b.WriteByte('n')
+		s.evidence += g.shift[c] * (v.y[c] - g.known[c]) / v.model.v
+	}
+	s.category = b.String()
+	return s
+}
+
+// equality is the sample of a set-equality oracle: how two cells of a place that
+// hold the same children, or all but one, compare (A8).
+func (g *grid) equality(v *view, place int) sample {
+	a, b := g.at(0, root, place), g.at(root, 0, place)
+	s := sample{bit: g.bits[place], category: "hidden"}
+	if v.shown[a] && v.shown[b] {
+		s.category = fmt.Sprint(math.Abs(v.y[a] - v.y[b]))
+	}
+	return s
+}
+
+// learnt scores samples by the log-odds of their categories in the other keys'
+// samples plus their evidence: the saturated logistic score. It returns an AUC a
+// key; with one key only, its halves teach each other.
+func learnt(byKey [][]sample) []float64 {
+	if len(byKey) == 1 {
+		half := len(byKey[0]) / 2
+		byKey = [][]sample{byKey[0][:half], byKey[0][half:]}
+	}
+	total := map[string][2]float64{}
+	for _, samples := range byKey {
+		tallyInto(total, samples, 1)
+	}
+	var out []float64
+	for _, samples := range byKey {
+		tallyInto(total, samples, -1)
+		var by [2][]float64
+		for _, s := range samples {
+			odds := total[s.category]
+			by[s.bit] = append(by[s.bit], math.Log((odds[1]+0.5)/(odds[0]+0.5))+s.evidence)
+		}
+		out = append(out, auc(by[0], by[1]))
+		tallyInto(total, samples, 1)
+	}
+	return out
+}
+
+func tallyInto(total map[string][2]float64, samples []sample, sign float64) {
+	for _, s := range samples {
+		pair := total[s.category]
+		pair[s.bit] += sign
+		total[s.category] = pair
+	}
+}
+
+// scores publishes a grid under every key and learns from what is seen.
+func (g *grid) scores(ctx context.Context, by publisher, keys int, see func(v *view, place int) sample) ([]float64, error) {
+	if !by.keyed {
+		keys = 1
+	}
+	samples := make([][]sample, keys)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for key := range keys {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			v, err := by.publish(population{g.lattice, g.truth}, key, 1)
+			if err != nil {
+				return err
+			}
+			for place := range g.bits {
+				samples[key] = append(samples[key], see(v, place))
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return learnt(samples), nil
+}
+
+// Sizes of the planted groups that the sweep goes through: 0 to 25 (disclosure.md 4).
+const mostInvented = 25
+
+// besideVictim is the place of an uploading insider: m invented children of the
+// victim's group with outcome "yes", the victim in it or among the rest of its
+// group, and another group.
+func besideVictim(m, rest int) func(bit int) [2][2]int {
+	return func(bit int) [2][2]int { return [2][2]int{{m + bit, rest + 1 - bit}, {80, 100}} }
+}
+
+// sameChildren is the place of a set-equality oracle: 40 children who are all of one
+// group and all of one kind, or one of whom is of another kind.
+func sameChildren(bit int) [2][2]int { return [2][2]int{{40, bit}, {0, 60}} }
+
+// setEquality is A8 on the grid.
+func setEquality(ctx context.Context, o Options, by publisher) ([]float64, error) {
+	g := newGrid(o.Seed, o.places(), sameChildren)
+	return g.scores(ctx, by, o.Keys, g.equality)
+}
+
+// insiderSweep returns the AUCs at the size of the planted group that tells most.
+func insiderSweep(rest int) func(ctx context.Context, o Options, by publisher) ([]float64, error) {
+	return func(ctx context.Context, o Options, by publisher) ([]float64, error) {
+		var worst []float64
+		most := 0.0
+		for m := range mostInvented + 1 {
+			g := newGrid(o.Seed, o.places(), besideVictim(m, rest))
+			scores, err := g.scores(ctx, by, o.Keys, g.pattern)
+			if err != nil {
+				return nil, err
+			}
+			if mean, _ := meanSD(scores); mean > most {
+				most, worst = mean, scores
+			}
+		}
+		return worst, nil
+	}
+}

@@ -1,0 +1,241 @@
+package redteam
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/disclosure"
+)
+
+// A publisher turns counted cells into what an attacker sees. The key is the number
+// of a noise key, the release a number from 1.
+type publisher struct {
+	name    string
+	keyed   bool // the answers depend on the key
+	publish func(p population, key, release int) (*view, error)
+}
+
+// A population is counted cells to publish.
+type population struct {
+	*lattice
+
+	counts []tally
+}
+
+// A view is all that can be read off one release, and what the attacker knows about
+// how it was made (only keys are secret: disclosure.md 2.11).
+type view struct {
+	shown []bool    // by cell
+	y     []float64 // of shown cells
+	model model
+	// ask puts a question to the release itself; nil for the simple publishers.
+	ask       func(gateway.Question) (*gateway.Table, error)
+	published *disclosure.Published
+}
+
+// A model is what the attacker assumes of a value: the variance of a shown one, and
+// the distribution of a hidden one.
+type model struct {
+	v          float64
+	mean, sd   float64
+	most       float64 // no hidden cell is larger
+	hidesLarge bool    // a hidden cell may be large, so its mean may not hold
+	reach      float64 // the largest deviation of a shown value
+}
+
+// The columns of the report.
+const (
+	colNone = iota
+	colRounded
+	colSingle
+	colDefault
+	columns
+)
+
+// publishers are the protections that every attack is run against.
+func publishers() []publisher {
+	return []publisher{
+		colNone:    {"none", false, publishNone},
+		colRounded: {"10-5", false, publishRounded},
+		colSingle:  {"single", true, publishSingle},
+		colDefault: standard("default", nil),
+	}
+}
+
+func newView(p population, m model) *view {
+	return &view{shown: make([]bool, p.size), y: make([]float64, p.size), model: m}
+}
+
+func publishNone(p population, _, _ int) (*view, error) {
+	v := newView(p, model{v: 1, most: math.Inf(1)})
+	for c, t := range p.counts {
+		v.shown[c], v.y[c] = true, float64(t.n)
+	}
+	return v, nil
+}
+
+// publishRounded is the ONS 10-5 rule: counts below 10 are hidden, others rounded
+// to the nearest 5. The error is even over -2..2, a hidden count over 0..9.
+func publishRounded(p population, _, _ int) (*view, error) {
+	v := newView(p, model{v: 2, mean: 4.5, sd: 2.9, most: 9, reach: 2})
+	for c, t := range p.counts {
+		if t.n >= 10 {
+			v.shown[c], v.y[c] = true, 5*math.Round(float64(t.n)/5)
+		}
+	}
+	return v, nil
+}
+
+// publishSingle is a cell key of one permanent layer keyed on the members, D 5, V 3,
+// never 1 or 2, and nothing hidden: what statistical offices use for censuses.
+func publishSingle(p population, key, _ int) (*view, error) {
+	v := newView(p, model{v: 3, most: math.Inf(1), reach: 5})
+	rows, err := singleLayer()
+	if err != nil {
+		return nil, err
+	}
+	prf := noiseKey(key)
+	for c, t := range p.counts {
+		row := &rows[min(t.n, len(rows)-1)]
+		var members [8]byte
+		binary.BigEndian.PutUint64(members[:], t.key)
+		v.shown[c], v.y[c] = true, float64(t.n+row.draw(prf("single", members[:])))
+	}
+	return v, nil
+}
+
+// noiseKey is the PRF of disclosure.md 2.2 under the key of a number.
+func noiseKey(number int) gateway.PRF {
+	key := sha256.Sum256(fmt.Appendf(nil, "redteam noise key %d", number))
+	return func(label string, parts ...[]byte) uint64 {
+		h := hmac.New(sha256.New, key[:])
+		h.Write([]byte(label))
+		var n [4]byte
+		for _, part := range parts {
+			binary.BigEndian.PutUint32(n[:], uint32(len(part))) //nolint:gosec // parts are labels
+			h.Write(n[:])
+			h.Write(part)
+		}
+		return binary.BigEndian.Uint64(h.Sum(nil))
+	}
+}
+
+// A deviation is a row of a p-table: deviations with their cumulative probabilities.
+type deviation struct {
+	v   []int
+	cum []float64
+}
+
+func (d *deviation) draw(u uint64) int {
+	x := math.Ldexp(float64(u), -64)
+	for i, cum := range d.cum {
+		if x < cum {
+			return d.v[i]
+		}
+	}
+	return d.v[len(d.v)-1]
+}
+
+// singleLayer solves the rows of D 5, V 3, js 2; those of 7 and more are alike.
+func singleLayer() ([]deviation, error) {
+	var rows []deviation
+	for n := range 8 {
+		row, err := disclosure.Solve(n, disclosure.PTableParams{D: 5, V: 3, JS: 2})
+		if err != nil {
+			return nil, fmt.Errorf("solving the single layer: %w", err)
+		}
+		d := deviation{}
+		sum := 0.0
+		for i, p := range row.P {
+			sum += p
+			d.v, d.cum = append(d.v, row.J[i]-row.I), append(d.cum, sum)
+		}
+		rows = append(rows, d)
+	}
+	return rows, nil
+}
+
+// lawful are the rules of disclosure.md 2.12.
+func lawful() gateway.ReleaseRules {
+	return gateway.ReleaseRules{
+		Threshold: []float64{.15, .1, .1, .1, .1, .1, .1, .1, .1, .05}, ThresholdMin: 10,
+		Share: 0.95, ShareBelow: 200, RecordCap: 20, Revision: "redteam",
+	}
+}
+
+// protect runs the default, disclosure.Protect, under a PRF.
+func protect(p population, release int, prf gateway.PRF) (*disclosure.Published, error) {
+	raw := disclosure.NewRaw(p.def)
+	for c, t := range p.counts {
+		if t.n == 0 {
+			continue
+		}
+		err := raw.Add(p.sets[p.set[c]].Set, p.code[c], disclosure.Count{Children: uint64(t.n), Key: t.key}) //nolint:gosec // a count
+		if err != nil {
+			return nil, fmt.Errorf("counting a population: %w", err)
+		}
+	}
+	published, err := disclosure.Protect(raw, disclosure.Release{
+		ID: gateway.ReleaseID(fmt.Sprintf("%s-%d", p.def.Lineage, release)), Number: release, Lineage: p.def.Lineage,
+		Rules: lawful(), Coverage: &gateway.Coverage{}, Noise: prf,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("protecting a population: %w", err)
+	}
+	return published, nil
+}
+
+// A fault changes the draws of the default, as a planted weakness.
+type fault func(prf gateway.PRF, p population, release int) gateway.PRF
+
+// standard is the default protection, with a fault or without.
+func standard(name string, f fault) publisher {
+	return publisher{name, true, func(p population, key, release int) (*view, error) {
+		prf := noiseKey(key)
+		if f != nil {
+			prf = f(prf, p, release)
+		}
+		published, err := protect(p, release, prf)
+		if err != nil {
+			return nil, err
+		}
+		return read(p, published, published.Ask)
+	}}
+}
+
+// read asks for every cell: one question a grouping set.
+func read(p population, published *disclosure.Published, ask func(gateway.Question) (*gateway.Table, error)) (*view, error) {
+	// A hidden count is small with mean 6.8 and sd 4.5, by the law of thresholds, if
+	// rule 1 hid it (disclosure.md 4, A5).
+	v := newView(p, model{v: p.def.V, mean: 6.8, sd: 4.5, most: math.Inf(1), hidesLarge: true, reach: 12 + 14})
+	v.ask, v.published = ask, published
+	for i := range p.sets {
+		s := &p.sets[i]
+		table, err := ask(p.question(s))
+		if err != nil {
+			return nil, fmt.Errorf("asking for a whole grouping set: %w", err)
+		}
+		if len(table.Cells) != s.cells {
+			return nil, fmt.Errorf("grouping set %q: %d cells answered, %d in the code lists", s.key, len(table.Cells), s.cells)
+		}
+		for at, cell := range table.Cells {
+			if c := s.first + at; cell.Status == gateway.StatusValue {
+				v.shown[c], v.y[c] = true, float64(*cell.Value)
+			}
+		}
+	}
+	return v, nil
+}
+
+// question asks for a whole grouping set.
+func (l *lattice) question(s *cellSet) gateway.Question {
+	q := gateway.Question{Cube: s.Cubes[0], Measure: gateway.CountChildren}
+	for _, sd := range s.Set {
+		q.GroupBy = append(q.GroupBy, sd.Name+"@"+l.def.Dimension(sd.Name).Levels[sd.Level])
+	}
+	return q
+}
