@@ -11,6 +11,10 @@ import (
 // be attempted (disclosure.md 2.6 step 3).
 const MaxVariables = 2000
 
+// maxWork bounds the time of one Protect, in entries of tableaus touched. A count
+// and not a clock, so that the same tables are refused everywhere: some minutes.
+const maxWork = 40_000_000_000
+
 // maxEntries bounds the memory of one tableau, 8 bytes an entry.
 const maxEntries = 16_000_000
 
@@ -31,6 +35,7 @@ type attack struct {
 	holds  [][]int32 // base cell → equations
 	group  []int32   // base cell → component, -1 when it is fixed
 	parts  []*component
+	work   *int64
 }
 
 // A step fixed the last unknown base cell of an equation, or all of them because
@@ -47,7 +52,7 @@ func (c *counted) knowledge(p *plan) []equation {
 		eqs = append(eqs, equation{column, c.sum(column), -1})
 	}
 	for i := range c.s.cells {
-		if at := &c.s.cells[i]; p.rule[i] == "" && len(at.column) > 0 {
+		if at := &c.s.cells[i]; p.rule[i] == "" && len(at.column) > 0 && !at.early {
 			eqs = append(eqs, equation{at.column, p.value[i], i})
 		}
 	}
@@ -56,7 +61,7 @@ func (c *counted) knowledge(p *plan) []equation {
 
 // attack prepares to solve what the equations leave open.
 func (c *counted) attack(eqs []equation) (*attack, error) {
-	a := &attack{eqs: eqs, bounds: c.s.above, fixed: make([]int64, c.s.size), holds: make([][]int32, c.s.size)}
+	a := &attack{eqs: eqs, bounds: c.s.above, fixed: make([]int64, c.s.size), holds: make([][]int32, c.s.size), work: &c.work}
 	for b := range a.fixed {
 		if a.fixed[b] = -1; c.s.void[b] {
 			a.fixed[b] = 0
@@ -110,6 +115,7 @@ type component struct {
 	eqs    []int           // of the attack
 	bounds []int
 	ready  *tableau // at some vertex, once asked for
+	priced *tableau // the same with prices
 }
 
 // split finds the components.
@@ -196,8 +202,10 @@ func (a *attack) share(tied func(less, more []int32) int32) error {
 
 // tableau returns the component's program at some vertex. It is made once; later
 // calls go on from where the last one stopped.
-func (a *attack) tableau(k *component) (*tableau, error) {
-	if k.ready != nil {
+func (a *attack) tableau(k *component, priced bool) (*tableau, error) {
+	if t := k.priced; priced && t != nil {
+		return t, nil
+	} else if !priced && k.ready != nil {
 		return k.ready, nil
 	}
 	vars := len(k.vars) + len(k.bounds) // every bound has a slack
@@ -224,17 +232,24 @@ func (a *attack) tableau(k *component) (*tableau, error) {
 		put(row, a.bounds[e].more, -1)
 		rows = append(rows, row)
 	}
-	t := newTableau(rows, vars)
+	t := newTableau(rows, vars, priced, a.work)
 	if !t.feasible() {
 		return nil, t.refuse()
 	}
-	k.ready = t
+	if priced {
+		k.priced = t
+	} else {
+		k.ready = t
+	}
 	return t, nil
 }
 
 // refuse says why a program was not solved. The counts themselves satisfy every
 // equation, so that there is always a solution.
 func (t *tableau) refuse() error {
+	if t.over && *t.work < 0 {
+		return gateway.Errorf(gateway.TooLarge, "the hidden cells hang together so closely that the audit takes too long; publish fewer linked sets, or use noise")
+	}
 	if t.over {
 		return gateway.Errorf(gateway.TooLarge, "the audit needs numbers of more than 64 bits; publish fewer linked sets, or use noise")
 	}
@@ -270,19 +285,13 @@ func (a *attack) end(column []int32, sign int64, seen func(*component, *tableau)
 			}
 			continue
 		}
-		t, err := a.tableau(k)
+		t, err := a.tableau(k, false)
 		if err != nil {
 			return nil, err
 		}
-		t.aim(func(v int32) int64 {
-			if o.member[v] {
-				return sign
-			}
-			return 0
-		})
-		bounded := t.maximise(nil)
-		if t.over {
-			return nil, t.refuse()
+		bounded, err := t.solve(o.member, sign)
+		if err != nil {
+			return nil, err
 		}
 		if seen != nil {
 			seen(k, t)
@@ -293,6 +302,21 @@ func (a *attack) end(column []int32, sign int64, seen func(*component, *tableau)
 		total.Add(total, big.NewRat(sign*t.goal[len(t.off)], t.det))
 	}
 	return total, nil
+}
+
+// solve goes to the best vertex for sign times the sum of some variables.
+func (t *tableau) solve(member map[int32]bool, sign int64) (bounded bool, err error) {
+	t.aim(func(v int32) int64 {
+		if member[v] {
+			return sign
+		}
+		return 0
+	})
+	bounded = t.maximise()
+	if t.over {
+		return false, t.refuse()
+	}
+	return bounded, nil
 }
 
 // A share is what a component holds of a column.

@@ -49,6 +49,7 @@ type counted struct {
 	base []Count
 	seen []bool
 	used bool
+	work int64 // what the audit may still do
 }
 
 // NewRaw checks the tables and rules, and returns an empty Raw for them. Base cells
@@ -66,7 +67,7 @@ func newRaw(t *Tables, l limits) (*Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &counted{s: s, l: l, base: make([]Count, s.size), seen: make([]bool, s.size)}
+	c := &counted{s: s, l: l, base: make([]Count, s.size), seen: make([]bool, s.size), work: maxWork}
 	return &Raw{base: s.base(), add: c.add, take: c.take}, nil
 }
 

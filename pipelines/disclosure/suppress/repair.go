@@ -52,17 +52,39 @@ func (c *counted) widen(p *plan, a *attack, i int, now extent, extra []equation)
 	if len(candidates) == 0 {
 		return 0, gateway.Errorf(gateway.Conflict, "a cell cannot be protected: what earlier releases show, or what is to be published first, gives it away")
 	}
+	tries := min(len(candidates), a.tries(c.s.cells[i].column))
+	if tries == 1 {
+		return candidates[0].cell, nil
+	}
 	best, most := -1, new(big.Rat)
-	for _, j := range candidates {
-		gain, err := c.gain(p, i, j, now, extra)
+	for _, j := range candidates[:tries] {
+		gain, err := c.gain(p, i, j.cell, now, extra)
 		if err != nil {
 			return 0, err
 		}
-		if gain.Quo(gain, big.NewRat(max(1, p.value[j]), 1)); best < 0 || gain.Cmp(most) > 0 {
-			best, most = j, gain
+		if gain.Quo(gain, c.worth(j.cell)); best < 0 || gain.Cmp(most) > 0 {
+			best, most = j.cell, gain
 		}
 	}
 	return best, nil
+}
+
+// worth is what is lost with a cell.
+func (c *counted) worth(i int) *big.Rat { return big.NewRat(max(1, c.sum(c.s.cells[i].column)), 1) }
+
+// tries is how many candidates are worth a program of their own: all of them in
+// small components, the best priced in large ones, where each takes a second.
+func (a *attack) tries(column []int32) int {
+	entries := 0
+	_, open := a.divide(column)
+	for _, o := range open {
+		k := a.parts[o.part]
+		entries += len(k.vars) * (len(k.eqs) + len(k.bounds))
+	}
+	if entries > 100_000 {
+		return 1
+	}
+	return 4_000_000 / max(1, entries)
 }
 
 // gain is by how much the interval of cell i widens when cell j is hidden. An
@@ -89,12 +111,20 @@ func (x extent) width(most int64) *big.Rat {
 	return new(big.Rat).Sub(x.high, x.low)
 }
 
+// A candidate is a published cell with its price: the sum of what the two ends of
+// an interval gain by one more or less in the cell, to begin with.
+type candidate struct {
+	cell  int
+	price *big.Rat
+}
+
 // priced returns the published cells that have a price in the programs of cell i,
-// the cheapest first. A cell without one can be hidden without any gain: the dual
-// solution stays feasible when its equation is dropped, and with it the bound
-// (linear programming duality). So no other cell needs to be tried.
-func (c *counted) priced(a *attack, i int) ([]int, error) {
-	named := map[int]bool{}
+// the most gain for the least value first; ties by label. A cell without a price can
+// be hidden without any gain: the dual solution stays feasible when its equation is
+// dropped, and with it the bound (linear programming duality). So no other cell needs
+// to be tried.
+func (c *counted) priced(a *attack, i int) ([]candidate, error) {
+	total := map[int]*big.Rat{}
 	for _, sign := range []int64{-1, 1} {
 		y, err := a.prices(c.s.cells[i].column, sign)
 		if err != nil {
@@ -102,21 +132,23 @@ func (c *counted) priced(a *attack, i int) ([]int, error) {
 		}
 		for e, price := range y {
 			j := a.eqs[e].cell
-			if price != nil && price.Sign() != 0 && j >= 0 && !c.s.cells[j].force {
-				named[j] = true
+			if price == nil || price.Sign() == 0 || j < 0 || c.s.cells[j].force {
+				continue
 			}
+			if total[j] == nil {
+				total[j] = new(big.Rat)
+			}
+			total[j].Add(total[j], new(big.Rat).Abs(price))
 		}
 	}
-	var cells []int
-	for j := range c.s.cells {
-		if named[j] {
-			cells = append(cells, j)
-		}
+	var found []candidate
+	for j, price := range total {
+		found = append(found, candidate{j, price.Quo(price, c.worth(j))})
 	}
-	slices.SortStableFunc(cells, func(j, k int) int {
-		return cmp.Or(cmp.Compare(c.sum(c.s.cells[j].column), c.sum(c.s.cells[k].column)), cmp.Compare(c.s.cells[j].label, c.s.cells[k].label))
+	slices.SortFunc(found, func(x, y candidate) int {
+		return cmp.Or(y.price.Cmp(x.price), cmp.Compare(c.s.cells[x.cell].label, c.s.cells[y.cell].label))
 	})
-	return cells, nil
+	return found, nil
 }
 
 // prices returns the dual value of every equation in the program that maximises
@@ -132,11 +164,15 @@ func (a *attack) prices(column []int32, sign int64) ([]*big.Rat, error) {
 		if len(k.eqs)+len(k.bounds) == 0 {
 			continue
 		}
-		if _, err := a.end(a.restrict(column, o.part), sign, nil); err != nil {
+		t, err := a.tableau(k, true)
+		if err != nil {
 			return nil, err
 		}
-		for r, price := range k.ready.prices() {
-			value := big.NewRat(price, k.ready.det)
+		if _, err := t.solve(o.member, sign); err != nil {
+			return nil, err
+		}
+		for r, price := range t.prices() {
+			value := big.NewRat(price, t.det)
 			if r < len(k.eqs) {
 				y[k.eqs[r]] = value
 				continue
@@ -166,11 +202,6 @@ func (a *attack) prices(column []int32, sign int64) ([]*big.Rat, error) {
 		}
 	}
 	return y, nil
-}
-
-// restrict keeps what a component holds of a column.
-func (a *attack) restrict(column []int32, part int32) []int32 {
-	return slices.DeleteFunc(slices.Clone(column), func(b int32) bool { return a.group[b] != part })
 }
 
 func add(to []*big.Rat, column []int32, value *big.Rat) {

@@ -26,13 +26,20 @@ type tableau struct {
 	real  int32   // variables from here on are artificial
 	sign  []int64 // -1 for an equation that was turned round to make b positive
 	over  bool    // an entry did not fit
+	// priced keeps the artificial columns, from which prices are read. Without them
+	// the program is several times smaller.
+	priced bool
+	work   *int64 // what may still be done, in entries
 }
 
 // newTableau makes a program of equations A x = b, x >= 0, every equation with an
 // artificial variable of its own.
-func newTableau(rows [][]int64, vars int) *tableau {
-	t := &tableau{rows: rows, det: 1, real: int32(vars), basic: make([]int32, len(rows)), sign: make([]int64, len(rows))} //nolint:gosec // below MaxVariables
-	for j := range int32(vars) {                                                                                          //nolint:gosec // below MaxVariables
+func newTableau(rows [][]int64, vars int, priced bool, work *int64) *tableau {
+	t := &tableau{
+		priced: priced, work: work,
+		rows: rows, det: 1, real: int32(vars), basic: make([]int32, len(rows)), sign: make([]int64, len(rows)),
+	} //nolint:gosec // below MaxVariables
+	for j := range int32(vars) { //nolint:gosec // below MaxVariables
 		t.off = append(t.off, j)
 	}
 	for i, row := range rows {
@@ -56,22 +63,41 @@ func (t *tableau) feasible() bool {
 		}
 		return 0
 	})
-	t.maximise(nil)
+	t.maximise()
 	if t.over || t.goal[len(t.off)] != 0 {
 		return false
 	}
-	for i, v := range t.basic { // at 0 by now; a row without real entries is redundant
+	redundant := map[int]bool{}
+	for i, v := range t.basic { // artificial ones are at 0 by now
 		if v < t.real {
 			continue
 		}
-		for j, w := range t.off {
-			if w < t.real && t.rows[i][j] != 0 {
-				t.pivot(i, j)
-				break
-			}
+		j := t.filled(i)
+		if j < 0 {
+			redundant[i] = true // no real entry: the others imply this equation
+			continue
+		}
+		t.pivot(i, j)
+	}
+	var rows [][]int64
+	var basic []int32
+	for i := range t.rows {
+		if !redundant[i] {
+			rows, basic = append(rows, t.rows[i]), append(basic, t.basic[i])
 		}
 	}
+	t.rows, t.basic = rows, basic
 	return !t.over
+}
+
+// filled finds a real column with an entry in a row.
+func (t *tableau) filled(i int) int {
+	for j, v := range t.off {
+		if v < t.real && t.rows[i][j] != 0 {
+			return j
+		}
+	}
+	return -1
 }
 
 // aim sets the objective: maximise the sum of cost(v) x_v. In the row, negative
@@ -92,16 +118,12 @@ func (t *tableau) aim(cost func(v int32) int64) {
 	}
 }
 
-// maximise walks to the best vertex. It stops early when enough says so of the
-// numerator of the objective, and reports false when there is no best: the objective
-// is unbounded. Largest coefficient first, and after a run of pivots that did not
-// move, the smallest index, which cannot cycle (Bland 1977).
-func (t *tableau) maximise(enough func() bool) bool {
+// maximise walks to the best vertex. It reports false when there is none: the
+// objective is unbounded. Largest coefficient first, and after a run of pivots that
+// did not move, the smallest index, which cannot cycle (Bland 1977).
+func (t *tableau) maximise() bool {
 	stuck := 0
 	for !t.over {
-		if enough != nil && enough() {
-			return true
-		}
 		j := t.entering(stuck > 2*len(t.rows)+8)
 		if j < 0 {
 			return true
@@ -197,6 +219,24 @@ func (t *tableau) pivot(r, s int) {
 	if p < 0 {
 		t.negate()
 	}
+	if !t.priced && t.off[s] >= t.real {
+		t.drop(s)
+	}
+	t.over = t.over || *t.work < 0
+}
+
+// drop removes a column that may never enter again.
+func (t *tableau) drop(s int) {
+	n := len(t.off) - 1
+	for _, row := range append(t.rows, t.goal) { //nolint:gocritic // reads only
+		row[s], row[n] = row[n], row[n+1]
+	}
+	for i, row := range t.rows {
+		t.rows[i] = row[:n+1]
+	}
+	t.goal = t.goal[:n+1]
+	t.off[s] = t.off[n]
+	t.off = t.off[:n]
 }
 
 // update takes one row through a pivot: a_ij' = (a_ij p - a_is a_rj) / det. The
@@ -211,8 +251,10 @@ func (t *tableau) update(at, row []int64, live []int, s int) {
 		for _, j := range live {
 			at[j] = t.exact(at[j], p, f, row[j])
 		}
+		*t.work -= int64(len(live))
 		return
 	}
+	*t.work -= int64(len(at))
 	for j := range at {
 		if j != s && (at[j] != 0 || f != 0 && row[j] != 0) {
 			at[j] = t.exact(at[j], p, f, row[j])
@@ -271,7 +313,7 @@ func magnitude(a int64) uint64 {
 // prices are the dual values of the equations at the present vertex, over det: how
 // much the objective gains by one more on the right-hand side.
 func (t *tableau) prices() []int64 {
-	y := make([]int64, len(t.rows))
+	y := make([]int64, len(t.sign))
 	for j, v := range t.off {
 		if v >= t.real {
 			y[v-t.real] = t.sign[v-t.real] * t.goal[j]

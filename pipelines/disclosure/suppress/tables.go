@@ -66,6 +66,7 @@ type cell struct {
 	omitted bool
 	force   bool
 	hide    bool
+	early   bool // an earlier release published it
 }
 
 // A bound says that the sum of less is at most the sum of more.
@@ -303,6 +304,9 @@ func (s *system) mark(t *Tables) error {
 			return gateway.Errorf(gateway.Invalid, "a cell of an earlier release, %q, cannot be composed of the base cells of these tables", label)
 		}
 		s.early = append(s.early, column)
+		if i, ok := s.label[label]; ok {
+			s.cells[i].early = true
+		}
 	}
 	return nil
 }
