@@ -99,6 +99,49 @@ func TestNationalBudget(t *testing.T) {
 	}
 }
 
+// The types of a sector add up to it, an equation between two dimensions that the
+// plan's closed form does not have. It makes no node better known than the total,
+// whose precision is exact either way: beside every condition that types are
+// crossed with, the sets without a sector tell no less than those with one, where
+// each set of types counts for its sector by one over the fewest types of any.
+func TestTypesAreNoBetterRouteToTheirSector(t *testing.T) {
+	const fewest = 4.0 // types of the helpline
+	d := national(t)
+	for _, beside := range []string{"", "year"} {
+		with, without := 0.0, 0.0
+		for _, a := range d.AdmittedSets() {
+			names := map[string]bool{}
+			for _, sd := range a.Set {
+				names[sd.Name] = true
+			}
+			if beside != "" && !names[beside] || names["pair"] {
+				continue
+			}
+			weight := 1.0
+			for name := range names {
+				if name != "sector" && name != "event_type" && name != beside {
+					weight /= float64(len(d.Dimension(name).Nodes))
+				}
+			}
+			if len(a.Measures) == 2 {
+				weight *= 4.0 / 3
+			}
+			switch {
+			case names["event_type"]:
+				with += weight / fewest
+			case names["sector"]:
+				with += weight
+			default:
+				without += weight
+			}
+		}
+		if without < with {
+			t.Errorf("beside %q: %.3f with a sector, %.3f without", beside, with, without)
+		}
+		t.Logf("beside %q: %.3f with a sector, %.3f without", beside, with, without)
+	}
+}
+
 // What V = 50 carries: records without sex, and not with it, nor of harm.
 func TestRecordsThatTheBudgetCarries(t *testing.T) {
 	both := []gateway.Measure{gateway.CountChildren, gateway.CountRecords}
