@@ -3,6 +3,7 @@ package suppress
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -68,7 +69,7 @@ type row struct {
 func children(n int64, nodes ...string) row { return row{nodes, Count{Children: n}} }
 
 // counts fills a Raw and opens it for tests of single stages.
-func counts(t testing.TB, tables Tables, l limits, rows []row) *counted {
+func counts(t *testing.T, tables Tables, l limits, rows []row) *counted {
 	t.Helper()
 	raw, err := newRaw(&tables, l)
 	if err != nil {
@@ -157,4 +158,12 @@ func tenths(t *testing.T, s string) int64 {
 	t.Helper()
 	whole, part, _ := strings.Cut(s, ".")
 	return atoi(t, whole+(part + "0")[:1])
+}
+
+func codes(prefix string, n int) []string {
+	c := make([]string, n)
+	for i := range c {
+		c[i] = fmt.Sprintf("%s%02d", prefix, i)
+	}
+	return c
 }

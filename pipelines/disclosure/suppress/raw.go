@@ -1,6 +1,8 @@
 package suppress
 
 import (
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -73,13 +75,29 @@ func newRaw(t *Tables, l limits) (*Raw, error) {
 
 // Base returns the crossing that Add takes: each dimension of the tables at the
 // finest level that a table uses, sorted by name.
-func (r *Raw) Base() gateway.GroupingSet { return slices.Clone(r.base) }
+func (r Raw) Base() gateway.GroupingSet { return slices.Clone(r.base) }
 
 // Add puts in a base cell: one code a dimension of [Raw.Base], in that order. In a
 // multi dimension the code is of any level and "" is the root, counted separately,
 // because distinct children do not add up there. In a dimension of a single node ""
 // stands for the children outside it. Errors never name the cell or a count.
-func (r *Raw) Add(nodes []string, c Count) error { return r.add(nodes, c) }
+func (r Raw) Add(nodes []string, c Count) error { return r.add(nodes, c) }
+
+// Format writes no counts, whatever the verb.
+func (r Raw) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "suppress.Raw(withheld)") }
+
+// MarshalJSON always fails: counted cells have no encoding.
+func (r Raw) MarshalJSON() ([]byte, error) { return nil, errEncoded() }
+
+// MarshalText always fails, as MarshalJSON does.
+func (r Raw) MarshalText() ([]byte, error) { return nil, errEncoded() }
+
+// MarshalBinary always fails, as MarshalJSON does; encoding/gob asks it.
+func (r Raw) MarshalBinary() ([]byte, error) { return nil, errEncoded() }
+
+func errEncoded() error {
+	return gateway.Errorf(gateway.Internal, "counted cells cannot be encoded")
+}
 
 func (c *counted) add(nodes []string, n Count) error {
 	if c.used {

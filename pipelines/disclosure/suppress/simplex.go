@@ -37,8 +37,8 @@ type tableau struct {
 func newTableau(rows [][]int64, vars int, priced bool, work *int64) *tableau {
 	t := &tableau{
 		priced: priced, work: work,
-		rows: rows, det: 1, real: int32(vars), basic: make([]int32, len(rows)), sign: make([]int64, len(rows)),
-	} //nolint:gosec // below MaxVariables
+		rows: rows, det: 1, real: int32(vars), basic: make([]int32, len(rows)), sign: make([]int64, len(rows)), //nolint:gosec // below MaxVariables
+	}
 	for j := range int32(vars) { //nolint:gosec // below MaxVariables
 		t.off = append(t.off, j)
 	}
@@ -228,7 +228,7 @@ func (t *tableau) pivot(r, s int) {
 // drop removes a column that may never enter again.
 func (t *tableau) drop(s int) {
 	n := len(t.off) - 1
-	for _, row := range append(t.rows, t.goal) { //nolint:gocritic // reads only
+	for _, row := range append(t.rows, t.goal) {
 		row[s], row[n] = row[n], row[n+1]
 	}
 	for i, row := range t.rows {
