@@ -2,8 +2,10 @@ package api
 
 import (
 	"crypto/sha256"
+	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -26,6 +28,11 @@ func Decode(r *http.Request, v any) error { return decode(r, v) }
 
 // Language is language.
 func Language(r *http.Request) string { return language(r) }
+
+// Body is the body of a request as handlers read it.
+func Body(r *http.Request, idle time.Duration, now func() time.Time, deadline func(time.Time) error) io.Reader {
+	return &body{ReadCloser: r.Body, ctx: r.Context, limit: 1 << 20, idle: idle, left: idle, now: now, deadline: deadline}
+}
 
 // Slugs are the slugs of all problem types.
 func Slugs() []string {

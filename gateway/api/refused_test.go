@@ -74,6 +74,7 @@ func uploadRefusals(t *testing.T, digest string, most int) []refusal {
 		{"B10 wrong digest", good.with("Content-Digest", "sha-256=:"+strings.Repeat("A", 43)+"=:"), 400, "invalid"},
 		{"B11 md5 alone", good.with("Content-Digest", "md5=:"+canary+":"), 400, "invalid"},
 		{"B12 two digests, one wrong", good.with("Content-Digest", digest+", sha-256=:"+strings.Repeat("A", 43)+"=:"), 400, "invalid"},
+		{"B12 two digests, the first wrong", good.with("Content-Digest", "sha-256=:"+strings.Repeat("A", 43)+"=:, "+digest), 400, "invalid"},
 		{"B12 digest too short", good.with("Content-Digest", "sha-256=:AAAA:"), 400, "invalid"},
 		{"B12 digest without colons", good.with("Content-Digest", "sha-256="+strings.Repeat("A", 43)+"="), 400, "invalid"},
 		{"B12 digest in base64 that is not strict", good.with("Content-Digest", "sha-256=:"+strings.Repeat("A", 42)+"B=:"), 400, "invalid"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -295,6 +296,43 @@ func TestSteadyBody(t *testing.T) {
 	if r := f.end(t); r.status != http.StatusCreated {
 		t.Errorf("got %d: %.300s", r.status, r.body)
 	}
+}
+
+// TestDeadlines reads a body under a clock of its own: waiting counts, working does
+// not, and behind the end there is no deadline however often it is read.
+func TestDeadlines(t *testing.T) {
+	clock, last := time.Unix(1000, 0), time.Time{}
+	source := io.MultiReader(strings.NewReader("a"), waiting(func() { clock = clock.Add(4 * time.Second) }),
+		strings.NewReader(strings.Repeat("b", api.Pace)), strings.NewReader("c"))
+	r := httptest.NewRequest(http.MethodPost, "/", source)
+	b := api.Body(r, 10*time.Second, func() time.Time { return clock }, func(at time.Time) error { last = at; return nil })
+	p := make([]byte, 2*api.Pace)
+	for i, left := range []time.Duration{10, 10, 6, 10} {
+		_, err := b.Read(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := last.Sub(clock); i != 1 && got != left*time.Second {
+			t.Errorf("read %d may wait %s, want %d s", i, got, left)
+		}
+		clock = clock.Add(time.Minute) // of work
+		last = last.Add(time.Minute)
+	}
+	for range 2 {
+		_, err := b.Read(p)
+		if !errors.Is(err, io.EOF) || !last.IsZero() {
+			t.Errorf("behind the end: %v, deadline %s", err, last)
+		}
+	}
+}
+
+// waiting is a reader that does something and gives one byte.
+type waiting func()
+
+func (w waiting) Read(p []byte) (int, error) {
+	w()
+	p[0] = 'w'
+	return 1, io.EOF
 }
 
 // TestWorkMayTakeLonger builds a release under an idle time that is much shorter

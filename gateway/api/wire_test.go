@@ -93,6 +93,19 @@ func TestOnTheWire(t *testing.T) {
 	}
 }
 
+// TestUnreadBody announces a body that never comes, to addresses that want none:
+// the answer does not wait for it longer than the idle time.
+func TestUnreadBody(t *testing.T) {
+	s := newStack(t, func(p parts) { p.api.Limits.Idle = 200 * time.Millisecond })
+	for start, want := range map[string]int{"POST /v1/releases": 401, "POST /nowhere": 404, "GET /healthz": 200} {
+		begun := time.Now()
+		r, closed := s.say(t, start+" HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100\r\n\r\nabc", false)
+		if took := time.Since(begun); r.status != want || !closed || took > 5*time.Second {
+			t.Errorf("%s: got %d after %s, closed: %t", start, r.status, took, closed)
+		}
+	}
+}
+
 // TestSmuggling sends a length and chunks together (B15): whoever stands before
 // the gateway may have believed the length, so the connection must not be used
 // again.
