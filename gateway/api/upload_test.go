@@ -307,12 +307,12 @@ func TestDeadlines(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", source)
 	b := api.Body(r, 10*time.Second, func() time.Time { return clock }, func(at time.Time) error { last = at; return nil })
 	p := make([]byte, 2*api.Pace)
-	for i, left := range []time.Duration{10, 10, 6, 10} {
+	for i, left := range []int{10, 10, 6, 10} {
 		_, err := b.Read(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := last.Sub(clock); i != 1 && got != left*time.Second {
+		if got := last.Sub(clock); i != 1 && got != time.Duration(left)*time.Second {
 			t.Errorf("read %d may wait %s, want %d s", i, got, left)
 		}
 		clock = clock.Add(time.Minute) // of work
