@@ -130,12 +130,16 @@ func gridChecks() []check {
 			controls: controls(from(colNone, 0.95), from(colSingle, 0.75), from(0, 0.75).with(standard("noise by members", memberKeyed))), bar: nearChance(barOutsider),
 		},
 		{
-			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 60 others", across: insiderSweep(60),
+			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 60 others", across: insiderSweep(60, 1),
 			controls: controls(from(colNone, 0.95), from(0, 0.80).with(standard("hard threshold", hardThreshold))), bar: nearChance(barInsider),
 		},
 		{
-			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 14 others", across: insiderSweep(14),
+			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 14 others", across: insiderSweep(14, 1),
 			controls: controls(from(colNone, 0.95), from(0, 0.80).with(standard("hard threshold", hardThreshold))), bar: nearChance(barInsider),
+		},
+		{
+			attack: "Insider, 0-25 invented", measure: "AUC, mean of 4 releases, 60 others", across: insiderSweep(60, 4),
+			controls: controls(from(colNone, 0.95)), bar: nearChance(barInsider),
 		},
 	}
 }

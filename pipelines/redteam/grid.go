@@ -155,7 +155,7 @@ func tallyInto(total map[string][2]float64, samples []sample, sign float64) {
 }
 
 // scores publishes a grid under every key and learns from what is seen.
-func (g *grid) scores(ctx context.Context, by publisher, keys int, see func(v *view, place int) sample) ([]float64, error) {
+func (g *grid) scores(ctx context.Context, by publisher, keys, releases int, see func(v *view, place int) sample) ([]float64, error) {
 	if !by.keyed {
 		keys = 1
 	}
@@ -167,7 +167,7 @@ func (g *grid) scores(ctx context.Context, by publisher, keys int, see func(v *v
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			v, err := by.publish(population{g.lattice, g.truth}, key, 1)
+			v, err := g.average(by, key, releases)
 			if err != nil {
 				return err
 			}
@@ -181,6 +181,24 @@ func (g *grid) scores(ctx context.Context, by publisher, keys int, see func(v *v
 		return nil, err
 	}
 	return learnt(samples), nil
+}
+
+// average is the mean of some releases: which cells are shown is permanent.
+func (g *grid) average(by publisher, key, releases int) (*view, error) {
+	first, err := by.publish(population{g.lattice, g.truth}, key, 1)
+	if err != nil {
+		return nil, err
+	}
+	for number := 2; number <= releases; number++ {
+		v, err := by.publish(population{g.lattice, g.truth}, key, number)
+		if err != nil {
+			return nil, err
+		}
+		for c, y := range v.y {
+			first.y[c] += (y - first.y[c]) / float64(number)
+		}
+	}
+	return first, nil
 }
 
 // Sizes of the planted groups that the sweep goes through: 0 to 25 (disclosure.md 4).
@@ -200,17 +218,17 @@ func sameChildren(bit int) [2][2]int { return [2][2]int{{40, bit}, {0, 60}} }
 // setEquality is A8 on the grid.
 func setEquality(ctx context.Context, o Options, by publisher) ([]float64, error) {
 	g := newGrid(o.Seed, o.places(), sameChildren)
-	return g.scores(ctx, by, o.Keys, g.equality)
+	return g.scores(ctx, by, o.Keys, 1, g.equality)
 }
 
 // insiderSweep returns the AUCs at the size of the planted group that tells most.
-func insiderSweep(rest int) func(ctx context.Context, o Options, by publisher) ([]float64, error) {
+func insiderSweep(rest, releases int) func(ctx context.Context, o Options, by publisher) ([]float64, error) {
 	return func(ctx context.Context, o Options, by publisher) ([]float64, error) {
 		var worst []float64
 		most := 0.0
 		for m := range mostInvented + 1 {
 			g := newGrid(o.Seed, o.places(), besideVictim(m, rest))
-			scores, err := g.scores(ctx, by, o.Keys, g.pattern)
+			scores, err := g.scores(ctx, by, o.Keys, releases, g.pattern)
 			if err != nil {
 				return nil, err
 			}

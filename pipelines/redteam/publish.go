@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -213,12 +214,17 @@ func read(p population, published *disclosure.Published, ask func(gateway.Questi
 	// rule 1 hid it (disclosure.md 4, A5).
 	v := newView(p, model{v: p.def.V, mean: 6.8, sd: 4.5, most: math.Inf(1), hidesLarge: true, reach: 12 + 14})
 	v.ask, v.published = ask, published
+	answered := 0
 	for i := range p.sets {
 		s := &p.sets[i]
 		table, err := ask(p.question(s))
+		if refused(err) {
+			continue // by the sparsity gate: no number at all
+		}
 		if err != nil {
 			return nil, fmt.Errorf("asking for a whole grouping set: %w", err)
 		}
+		answered++
 		if len(table.Cells) != s.cells {
 			return nil, fmt.Errorf("grouping set %q: %d cells answered, %d in the code lists", s.key, len(table.Cells), s.cells)
 		}
@@ -228,7 +234,17 @@ func read(p population, published *disclosure.Published, ask func(gateway.Questi
 			}
 		}
 	}
+	if answered == 0 {
+		return nil, fmt.Errorf("%w: every grouping set is refused", errBroken)
+	}
 	return v, nil
+}
+
+// refused reports whether a question was refused by rule: nothing that is wrong with
+// the system.
+func refused(err error) bool {
+	e, ok := errors.AsType[*gateway.Error](err)
+	return ok && e.Kind != gateway.Internal && e.Kind != gateway.Overloaded
 }
 
 // question asks for a whole grouping set.

@@ -95,7 +95,7 @@ func revisionDifferencing(t *trial) (float64, error) {
 	}
 	var by [2][]float64
 	for _, g := range targets {
-		by[g.secret] = append(by[g.secret], t.moved(before, after, g, 1))
+		by[g.secret] = append(by[g.secret], t.moved(before, after, g, signature{1, 50}))
 	}
 	return auc(by[no], by[yes]), nil
 }
@@ -123,18 +123,24 @@ func oneRecord(power float64) func(t *trial) (float64, error) {
 				return 0, err
 			}
 			for _, g := range targets {
-				by[g.secret] = append(by[g.secret], t.moved(before, after, g, power))
+				by[g.secret] = append(by[g.secret], t.moved(before, after, g, signature{power, 1}))
 			}
 		}
 		return auc(by[no], by[yes]), nil
 	}
 }
 
-// moved is the signature of a newcomer: over the four cells that an outcome has in
-// its region, the change to the power, weighted alike. A cell that came to be shown
+// A signature says how to look for a newcomer: by the change of cells to a power,
+// among how many that came to the region.
+type signature struct{ power, batch float64 }
+
+// moved is the signature of a newcomer: over the cells that the outcomes have in its
+// region, the change to the power, weighted by its precision: the noise, and the
+// others of the batch who are expected in the cell. A cell that came to be shown
 // counts as one that grew by the noise's standard deviation.
-func (t *trial) moved(before, after *view, g target, power float64) float64 {
+func (t *trial) moved(before, after *view, g target, s signature) float64 {
 	sum := 0.0
+	region := before.value(t.named(g.region, root, root, root)).value
 	for mask := range 4 {
 		age, sex := root, root
 		if mask&1 != 0 {
@@ -145,7 +151,8 @@ func (t *trial) moved(before, after *view, g target, power float64) float64 {
 		}
 		for outcome, sign := range []float64{yes: 1, no: -1} {
 			c := t.named(g.region, age, sex, outcome)
-			sum += sign * math.Pow(step(before, after, c), power)
+			others := s.batch * min(1, before.value(c).value/max(1, region))
+			sum += sign * math.Pow(step(before, after, c), s.power) / (after.model.v + others)
 		}
 	}
 	return sum

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/pana-exchange/pana/pipelines/disclosure"
 )
 
 // Without bounds in the way, coordinate descent ends where the normal equations,
@@ -163,4 +165,38 @@ func (w *world) fitted(v *view) []float64 {
 		}
 	}
 	return w.sums(x, base)
+}
+
+// Where nothing is hidden and no bound is near, the attacker reaches what theory
+// allows: sqrt(V/A). A is the largest over the nodes of the tree of regions, so most
+// cells are a little above; a better estimate would mean a wrong A.
+func TestAllRoutesReachTheBound(t *testing.T) {
+	w := newWorld(newLattice(theDefinition()), "dense", 28, 1)
+	w.people = nil
+	for j := range w.base().cells {
+		leaves := w.leavesOf(w.base().first + j)
+		leaves[dimAgency] = bothAgencies
+		for range 200 {
+			w.people = append(w.people, person{leaves, mix(uint64(len(w.people)))})
+		}
+	}
+	w.truth = w.count(w.people)
+	b, err := disclosure.Plan(w.def)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := math.Sqrt(b.V / b.A)
+	var sds []float64
+	for key := range 10 {
+		sd, err := allRoutesSpread(newTrial(w, publishers()[colDefault], key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sds = append(sds, sd)
+	}
+	mean, _ := meanSD(sds)
+	t.Logf("A %.2f, sqrt(V/A) %.2f, sd of the estimate %.2f", b.A, bound, mean)
+	if mean < 0.97*bound || mean > 1.25*bound {
+		t.Errorf("sd of the estimate %.2f, the bound is %.2f", mean, bound)
+	}
 }
