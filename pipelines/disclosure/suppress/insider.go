@@ -88,7 +88,7 @@ func (c *counted) auditInsiders(p *plan) error {
 		others := slices.DeleteFunc(slices.Clone(p.primaries), func(i int) bool {
 			return !slices.ContainsFunc(c.s.cells[i].column, func(b int32) bool { return !own[b] })
 		})
-		if err := c.audit(p, others, func(i int) need { return c.l.inside(p.verdict[i].need) }, known, RuleInsider); err != nil {
+		if err := c.audit(p, audition{others, func(i int) need { return c.l.inside(p.verdict[i].need) }, known, RuleInsider}); err != nil {
 			return err
 		}
 	}

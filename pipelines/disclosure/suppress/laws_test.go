@@ -324,7 +324,7 @@ func TestInsidersDeriveNothing(t *testing.T) {
 		if !c.eliminate(p) {
 			t.Fatal("a primary is given away")
 		}
-		if err := c.audit(p, p.primaries, func(i int) need { return p.verdict[i].need }, nil, RuleRepair); err != nil {
+		if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.auditInsiders(p); err != nil {

@@ -20,6 +20,9 @@ type plan struct {
 	largest   int64
 }
 
+// needs is what a primary needs against everybody.
+func (p *plan) needs(i int) need { return p.verdict[i].need }
+
 func (p *plan) hide(i int, r Rule) { p.rule[i] = r }
 
 // Protect decides which cells are shown, and uses the counts up. It fails rather
@@ -38,7 +41,7 @@ func Protect(r *Raw) (*Pattern, error) {
 	if !c.eliminate(p) {
 		return nil, conflict()
 	}
-	err = c.audit(p, p.primaries, func(i int) need { return p.verdict[i].need }, nil, RuleRepair)
+	err = c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair})
 	if err == nil {
 		err = c.auditInsiders(p)
 	}

@@ -269,7 +269,7 @@ func protectStages(t *testing.T, c *counted) *plan {
 	if !c.eliminate(p) {
 		t.Fatal("a primary is given away")
 	}
-	if err := c.audit(p, p.primaries, func(i int) need { return p.verdict[i].need }, nil, RuleRepair); err != nil {
+	if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.auditInsiders(p); err != nil {
@@ -344,7 +344,7 @@ func TestFourByFour(t *testing.T) {
 	if got := intervalOf(t, c, p, wb); got != (Interval{Low: 47, High: 47}) {
 		t.Fatalf("before the repair w|b is in [%d, %d], published: exactly 47", got.Low, got.High)
 	}
-	if err := c.audit(p, p.primaries, func(i int) need { return p.verdict[i].need }, nil, RuleRepair); err != nil {
+	if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair}); err != nil {
 		t.Fatal(err)
 	}
 	var repaired []string

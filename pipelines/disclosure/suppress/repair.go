@@ -4,60 +4,95 @@ import (
 	"cmp"
 	"math/big"
 	"slices"
-
-	"github.com/pana-exchange/pana/gateway"
 )
 
-// audit widens the intervals of the primaries until each meets its need. extra is
-// what an insider knows beside the published cells, and rule what to write beside
-// the cells that are hidden for it. Hiding more never narrows an interval, so that
-// one pass over the primaries is enough.
-func (c *counted) audit(p *plan, targets []int, needs func(i int) need, extra []equation, rule Rule) error {
-	a, err := c.attack(append(c.knowledge(p), extra...))
-	if err != nil {
-		return err
-	}
-	seen := newSightings(c, a, targets)
-	for _, i := range targets {
-		for !seen.meets(i, needs(i)) {
-			x, err := seen.extent(i)
-			if err != nil {
-				return err
-			}
-			if x.inward().meets(needs(i)) {
-				break
-			}
-			best, err := c.widen(p, a, i, x, extra)
-			if err != nil {
-				return err
-			}
-			p.hide(best, rule)
-			if a, err = c.attack(append(c.knowledge(p), extra...)); err != nil {
-				return err
-			}
+// maxBatch is how many cells are hidden between two programs of a large component.
+const maxBatch = 8
+
+// An audition is one audit: whose intervals must be wide, against whom.
+type audition struct {
+	targets []int // primaries
+	needs   func(i int) need
+	extra   []equation // what an insider knows beside the published cells
+	rule    Rule       // written beside the cells that are hidden
+}
+
+// audit widens the intervals of the targets until each meets its need. Hiding more
+// never narrows an interval, so that what passed once is not looked at again.
+func (c *counted) audit(p *plan, u audition) error {
+	var seen *sightings
+	for from := 0; from < len(u.targets); {
+		a, err := c.attack(append(c.knowledge(p), u.extra...))
+		if err != nil {
+			return err
+		}
+		if seen == nil {
+			seen = newSightings(c, a, u.targets)
+		} else {
 			seen.move(a)
+		}
+		var chosen []int
+		if from, chosen, err = c.round(p, seen, u, from); err != nil {
+			return err
+		}
+		for _, j := range chosen {
+			p.hide(j, u.rule)
 		}
 	}
 	return nil
 }
 
-// widen chooses the published cell to hide so that cell i gains most width for the
+// round goes over the targets until it knows what to hide, and returns the first
+// target that is to be looked at again. In small components that is one cell; in
+// large ones, where a new program is dear, a few that have nothing to do with one
+// another: a target that gains from a cell already chosen waits.
+func (c *counted) round(p *plan, seen *sightings, u audition, from int) (first int, chosen []int, err error) {
+	first = len(u.targets)
+	for at := from; at < len(u.targets) && len(chosen) < maxBatch; at++ {
+		i := u.targets[at]
+		if seen.meets(i, u.needs(i)) {
+			continue
+		}
+		x, err := seen.extent(i)
+		if err != nil {
+			return 0, nil, err
+		}
+		if x.inward().meets(u.needs(i)) {
+			continue
+		}
+		first = min(first, at)
+		found, err := c.priced(seen.a, i)
+		if err != nil {
+			return 0, nil, err
+		}
+		if slices.ContainsFunc(found, func(f candidate) bool { return slices.Contains(chosen, f.cell) }) {
+			continue
+		}
+		tries := min(len(found), seen.a.tries(c.s.cells[i].column))
+		best, err := c.widest(p, i, found[:tries], x, u.extra)
+		if err != nil {
+			return 0, nil, err
+		}
+		chosen = append(chosen, best)
+		if tries > 1 {
+			break
+		}
+	}
+	return first, chosen, nil
+}
+
+// widest chooses the published cell to hide so that cell i gains most width for the
 // value that is lost (disclosure.md 2.6 step 4). Where no single cell helps, two are
-// in the way of one another: the cheapest goes first.
-func (c *counted) widen(p *plan, a *attack, i int, now extent, extra []equation) (int, error) {
-	candidates, err := c.priced(a, i)
-	if err != nil {
-		return 0, err
-	}
+// in the way of one another, and the best priced goes first.
+func (c *counted) widest(p *plan, i int, candidates []candidate, now extent, extra []equation) (int, error) {
 	if len(candidates) == 0 {
-		return 0, gateway.Errorf(gateway.Conflict, "a cell cannot be protected: what earlier releases show, or what is to be published first, gives it away")
+		return 0, conflict()
 	}
-	tries := min(len(candidates), a.tries(c.s.cells[i].column))
-	if tries == 1 {
+	if len(candidates) == 1 {
 		return candidates[0].cell, nil
 	}
 	best, most := -1, new(big.Rat)
-	for _, j := range candidates[:tries] {
+	for _, j := range candidates {
 		gain, err := c.gain(p, i, j.cell, now, extra)
 		if err != nil {
 			return 0, err
