@@ -111,7 +111,9 @@ func (a *Accountant) sorted() []Answer {
 	return answers
 }
 
-// Publish draws the noise of a histogram and charges its cost. random is
+// Publish draws the noise of a histogram and charges its cost, both or neither: the
+// ledger is locked from the check to the entry, so two requests cannot each see the
+// money that is enough for one. random is
 // crypto/rand.Reader; a reader whose bytes anybody can have again makes the noise
 // removable.
 //
@@ -153,7 +155,9 @@ func (a *Accountant) Publish(h *Histogram, random io.Reader) (Answer, error) {
 	return answer.clone(), nil
 }
 
-// repeat uses up the histogram: its counts must not outlive a decision that the
+// repeat returns what was said before. A fresh draw for the same question would be
+// a second look, to be paid again and averaged with the first; and new terms for it
+// would be the same with another name. It uses up the histogram: its counts must not outlive a decision that the
 // stored answer stands.
 func (a *Accountant) repeat(h *Histogram, stored Answer) (Answer, error) {
 	c, err := h.take()
@@ -178,13 +182,16 @@ func (a *Accountant) affords(c Cost) error {
 	return nil
 }
 
-// enter is the only place where money is spent.
+// enter is the only place where money is spent. Sums of concentrated losses are
+// exact under adaptive composition (Bun and Steinke 2016, lemma 2.3), so the ledger
+// needs no more than addition.
 func (a *Accountant) enter(answer Answer) {
 	a.spent = a.spent.Plus(answer.Terms.Cost())
 	a.answers[answer.Question] = answer
 }
 
-// noisy returns the values with noise. Both draws of a cell are made whether the
+// noisy is the mechanism: true sums go in, values that may be published come out. It
+// is the only reader of counts in the package. It returns the values with noise. Both draws of a cell are made whether the
 // cell is kept or not, so that what is drawn does not depend on a count.
 func (c *counts) noisy(s *sampler) ([]Value, error) {
 	draw := c.plan.terms.noise()

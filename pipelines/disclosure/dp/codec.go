@@ -73,7 +73,9 @@ func errLedger(why string) error {
 	return gateway.Errorf(gateway.Invalid, "reading a privacy ledger: %s", why)
 }
 
-// restore enters an answer as Publish would have.
+// restore enters an answer as Publish would have: a ledger in which more was spent
+// than the budget allowed was not written by this package, and one whose terms are
+// impossible has a cost that means nothing.
 func (a *Accountant) restore(answer Answer) error {
 	q := answer.Question
 	if !validRelease(q.Release) || answer.Terms.validate(q.Measure) != nil {
@@ -93,6 +95,9 @@ func (a *Accountant) restore(answer Answer) error {
 	return nil
 }
 
+// validValues checks the cells against the question. The definition is not at hand,
+// so that a code is of its list is not checked; that an answer fits the histogram of
+// a later question does not matter, because it is only ever repeated.
 func (a Answer) validValues() error {
 	if len(a.Values) > gateway.MaxNominalCells || len(a.Values) == 0 && a.Terms.Selection == (Selection{}) {
 		return errLedger("an answer has an impossible number of cells")

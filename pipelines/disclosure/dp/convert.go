@@ -13,6 +13,8 @@ func DeltaOf(rho Rho, eps float64) float64 {
 	return deltaOf(rho.Float(), eps)
 }
 
+// deltaOf works in floats, which is well here: it reports on the ledger and decides
+// nothing that was promised. The ledger itself adds integers.
 func deltaOf(rho, eps float64) float64 {
 	if rho <= 0 {
 		return 0
@@ -48,7 +50,8 @@ func epsilonAt(rho, delta float64) float64 {
 	case !(delta > 0):
 		return math.Inf(1)
 	}
-	// At high the older bound of Bun and Steinke 2016, proposition 1.3, holds.
+	// At high the older bound of Bun and Steinke 2016, proposition 1.3, holds, and
+	// the newer one is never worse. What is returned has been tested against delta.
 	low, high := 0.0, rho+2*math.Sqrt(rho*math.Log(1/delta))
 	for range 200 {
 		eps := low + (high-low)/2

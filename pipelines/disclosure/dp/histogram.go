@@ -31,8 +31,11 @@ type HistogramOptions struct {
 	Measure gateway.Measure
 	// Terms is what it costs. Required.
 	Terms Terms
-	// Bound picks the cells of a child that has more than Terms.Cells of them.
-	// Required. Its key is the lineage's; it must not be one that draws noise.
+	// Bound picks the cells of a child that has more than Terms.Cells of them, under
+	// the label "dp/v1/bound". Required. The keyed function of the lineage will do:
+	// which cells are kept is no secret of the proof, only the noise is, and that
+	// never comes from a key. Keyed, because nobody should be able to choose records
+	// so that a certain cell of a child is dropped.
 	Bound gateway.PRF
 }
 
@@ -54,7 +57,8 @@ type Histogram struct {
 	take func() (*counts, error)
 }
 
-// plan is the public part of a histogram: nothing in it depends on a child.
+// plan is the public part of a histogram: nothing in it depends on a child. What a
+// refusal, a price or the shape of an answer may depend on is here and nowhere else.
 type plan struct {
 	lineage  string
 	question Question
@@ -64,7 +68,8 @@ type plan struct {
 	keep     *selectable
 }
 
-// counts is what a Histogram hides.
+// counts is what a Histogram hides. It holds no more about a child than the cells
+// it was added to, and of all children only the last one's bytes, to see the order.
 type counts struct {
 	mu       sync.Mutex
 	plan     *plan
@@ -142,7 +147,9 @@ func admitted(d *gateway.Definition, g gateway.GroupingSet, m gateway.Measure) (
 	return nil, gateway.Errorf(gateway.Invalid, "no cube admits this grouping set")
 }
 
-// reach returns the most cells of a set that a child can be in, by definition: one
+// reach bounds c from above: to pay for more cells than a child can touch would be
+// noise for nothing, and usually means that a dimension is of the wrong kind. It
+// returns the most cells of a set that a child can be in, by definition: one
 // for every choice of nodes of the dimensions of kind Multi.
 func reach(d *gateway.Definition, g gateway.GroupingSet) int {
 	most := 1
@@ -191,7 +198,8 @@ func (h Histogram) Terms() Terms { return h.plan.terms }
 // else. Contributions to the same cell are added up before they are clamped.
 //
 // An error names the grouping set, never child, cell or value, and leaves the
-// histogram as it was.
+// histogram as it was. It means that the build is broken, not that a child is: that
+// a build failed does depend on the data, so it is for the operator alone.
 func (h Histogram) Add(child []byte, cells []Contribution) error {
 	if h.add == nil {
 		return errUnmade()
@@ -238,7 +246,8 @@ func errTaken() error {
 	return gateway.Errorf(gateway.Conflict, "the histogram is used up: it is published once")
 }
 
-// locate finds the cells and joins those that are named twice.
+// locate finds the cells and joins those that are named twice: without that, a child
+// with two records in a cell would count in it twice, beyond the sensitivity.
 func (c *counts) locate(cells []Contribution) ([]touch, error) {
 	var touches []touch
 	for _, contribution := range cells {
@@ -275,7 +284,8 @@ func (c *counts) cell(nodes []string) (int, bool) {
 	return cell, true
 }
 
-// bounded keeps the c cells with the smallest keyed hash.
+// bounded keeps the c cells with the smallest keyed hash. The hash covers the label
+// of the cell and not its number, so that a code added to a list later moves nobody.
 func (c *counts) bounded(child []byte, touches []touch) []touch {
 	if len(touches) <= c.plan.terms.Cells {
 		return touches
@@ -304,7 +314,9 @@ func (p *plan) clamp(value int64) int64 {
 	return min(max(value, p.terms.Low), p.terms.High)
 }
 
-// take hands out the counts, once.
+// take hands out the counts, once. What is handed out is wiped by whoever took it;
+// what stays behind is empty. The state is that of Google's aggregation_state:
+// filled, then used, with no way back.
 func (c *counts) take() (*counts, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,9 +20,9 @@ type sampler struct {
 }
 
 // maxDraws is the most uniform integers that one noise value may take. A working
-// source needs some twenty, and a million with a chance beyond notice; a source
-// that is stuck would otherwise keep the loops below for ever.
-const maxDraws = 1 << 20
+// source needs some twenty, and this many with a chance below 2^-1000; a source that
+// is stuck would otherwise keep the loops below for ever.
+const maxDraws = 1 << 16
 
 var (
 	one = big.NewInt(1)
@@ -58,7 +58,8 @@ func (s *sampler) below(n *big.Int) (*big.Int, error) {
 	}
 }
 
-// bernoulli is true with probability num/den, for 0 <= num <= den.
+// bernoulli is true with probability num/den, for 0 <= num <= den. It compares
+// integers; there is no uniform float whose last bits could be missing.
 func (s *sampler) bernoulli(num, den *big.Int) (bool, error) {
 	v, err := s.below(den)
 	if err != nil {
@@ -158,7 +159,8 @@ func (s *sampler) lowPart(num *big.Int) (*big.Int, error) {
 	}
 }
 
-// A noise draws one value.
+// A noise draws one value. Its time depends on the value drawn, as with every
+// rejection sampler, and not on the count that it is added to.
 type noise func(*sampler) (*big.Int, error)
 
 // gaussianNoise draws y with probability proportional to exp(-y²/(2·sigma²)), sigma²

@@ -38,7 +38,8 @@ type SetExposure struct {
 	Exposed Indicator `json:"exposed"`
 }
 
-// Shadow charges c/(2·V) for every grouping set that a definition admits, as if
+// Shadow is for comparing definitions, and years, with each other: a set of several
+// multi-valued dimensions shows up at once as telling most. It charges c/(2·V) for every grouping set that a definition admits, as if
 // its noise of variance V were Gaussian: what profile C would have charged for the
 // same noise. Measures of a set are charged once, as they share the permanent
 // draw; every further release of the lineage adds as much again.

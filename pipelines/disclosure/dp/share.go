@@ -52,6 +52,8 @@ type single struct {
 	level int
 }
 
+// singles lists what a definition counts by one dimension alone, as its cubes admit
+// it: a dimension that no cube uses is not counted.
 func singles(d *gateway.Definition) []single {
 	var all []single
 	for _, a := range d.AdmittedSets() {
@@ -103,7 +105,8 @@ func leaves(d *gateway.Dimension, node gateway.Node) (numbers map[uint16]bool, c
 	return numbers, codes
 }
 
-// under reports whether a leaf is node or below it.
+// under reports whether a leaf is node or below it. It walks up; validNodes has
+// seen to it that this ends.
 func under(d *gateway.Dimension, leaf, node gateway.Node) bool {
 	for at := &leaf; at != nil && at.Level >= node.Level; at = d.Node(at.Parent) {
 		if at.Level == node.Level {

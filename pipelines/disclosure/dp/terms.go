@@ -61,7 +61,9 @@ func halfSquare(eps Epsilon, cells int) Rho {
 	return Rho(square.Quo(square, unit).Int64())
 }
 
-// unit is u, the largest magnitude that one child adds to one cell.
+// unit is u, the per-cell sensitivity under adding or removing a child: a child that
+// is not in a cell adds 0 to it, so it is the distance of the clamps from 0 and not
+// from each other. It is the largest magnitude that one child adds to one cell.
 func (t Terms) unit() int64 {
 	if t.Low == 0 && t.High == 0 {
 		return 1
@@ -84,7 +86,8 @@ func (t Terms) scale() *big.Rat {
 	return new(big.Rat).SetFrac(num.Mul(num, big.NewInt(lossUnit)), big.NewInt(int64(t.Epsilon)))
 }
 
-// noise returns the law of the noise of every cell.
+// noise returns the law of the noise of every cell. All cells have the same: noise
+// that grew with the count, as of a percentage, would tell the count.
 func (t Terms) noise() noise {
 	if t.Epsilon > 0 {
 		return laplaceNoise(t.scale())
@@ -104,7 +107,8 @@ func (t Terms) Variance() float64 {
 	return v
 }
 
-// validate checks the terms by themselves; what depends on the histogram is
+// validate checks the terms by themselves, so that what is read from a ledger meets
+// the same rules as what is asked of a histogram; what depends on the histogram is
 // checked by NewHistogram.
 func (t Terms) validate(m gateway.Measure) error {
 	switch {
