@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -114,7 +115,7 @@ func decode(r *http.Request, v any) error {
 		return gateway.Errorf(gateway.Unsupported, "send the body as application/json")
 	}
 	// The decoder's text may quote the body, so it is not repeated.
-	bad := gateway.Errorf(gateway.Invalid, "the body is not the JSON object that this address takes; see the README")
+	bad := gateway.Errorf(gateway.Invalid, "the body is one JSON object that takes %s, each once", names(v))
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
@@ -132,6 +133,17 @@ func decode(r *http.Request, v any) error {
 	return nil
 }
 
+// names lists the names that a request takes, for whoever sent others.
+func names(v any) string {
+	var list []string
+	t := reflect.TypeOf(v).Elem()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		list = append(list, name)
+	}
+	return strings.Join(list, ", ")
+}
+
 // doubled reports whether an object in the next JSON value has a name twice:
 // which of the two is meant would be a guess.
 func doubled(d *json.Decoder) bool {
@@ -140,16 +152,16 @@ func doubled(d *json.Decoder) bool {
 	if err != nil || !ok {
 		return false
 	}
-	names := map[string]bool{}
+	seen := map[string]bool{}
 	for d.More() {
 		if open == '{' {
 			name, _ := d.Token()
 			key, _ := name.(string)
 			key = strings.ToLower(key) // encoding/json does not tell them apart either
-			if names[key] {
+			if seen[key] {
 				return true
 			}
-			names[key] = true
+			seen[key] = true
 		}
 		if doubled(d) {
 			return true
