@@ -202,3 +202,46 @@ func TestGrid(t *testing.T) {
 		}
 	}
 }
+
+// A default with a planted fault misses the bar of the attack that is made for it: a
+// permanent layer that is not, a hard threshold, noise keyed on members, noise per
+// spelling or project.
+func TestFaultsMissTheirBars(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of attacks")
+	}
+	o := Options{Keys: 4, Places: 100, Seed: 1}
+	w := newWorld(newLattice(theDefinition()), "dense", 28, 1)
+	all := append(checks(o), gridChecks()...)
+	for _, c := range []struct {
+		by              publisher
+		attack, measure string
+	}{
+		{standard("no permanent layer", freshLayer), "A17 release averaging", "sd of mean of 12"},
+		{standard("hard threshold", hardThreshold), "Insider, 0-25 invented", "AUC, worst group, 60 others"},
+		{standard("noise by members", memberKeyed), "A8 set equality", "AUC, cells of the same children"},
+		{standard("noise by members", memberKeyed), "A16 one-record revision", "AUC, changed cells"},
+		{perSpelling(), "A6 synonyms", "answers a label"},
+		{perProject(), "A20 collusion", "sd less than one token's"},
+	} {
+		i := slices.IndexFunc(all, func(k check) bool { return k.attack == c.attack && k.measure == c.measure })
+		if i < 0 {
+			t.Fatalf("there is no check %s, %s", c.attack, c.measure)
+		}
+		var xs []float64
+		var err error
+		if all[i].across != nil {
+			xs, err = all[i].across(t.Context(), o, c.by)
+		} else {
+			var x float64
+			x, err = all[i].value(newTrial(w, c.by, 0))
+			xs = append(xs, x)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := (Row{Default: figure(xs)}); all[i].bar.met(&r) {
+			t.Errorf("%s, %s: %v with %s meets the bar %s", c.attack, c.measure, r.Default, c.by.name, all[i].bar.text)
+		}
+	}
+}

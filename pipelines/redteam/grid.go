@@ -198,6 +198,9 @@ func (g *grid) average(by publisher, key, releases int) (*view, error) {
 			first.y[c] += (y - first.y[c]) / float64(number)
 		}
 	}
+	if first.published != nil { // of the noise, the release's half averages out
+		first.model.v *= 0.5 + 0.5/float64(releases)
+	}
 	return first, nil
 }
 

@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 		t.Skip("a minute of attacks")
 	}
 	steps := 0
-	report, err := Run(t.Context(), Options{Keys: MinKeys, Seed: 1, Places: 150, Now: time.Now, Progress: func(done, total int, _ string) {
+	report, err := Run(t.Context(), Options{Keys: MinKeys, Seed: 1, Places: 100, Now: time.Now, Progress: func(done, total int, _ string) {
 		if steps++; done > total || done < 1 {
 			t.Errorf("step %d of %d", done, total)
 		}
