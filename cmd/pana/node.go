@@ -114,8 +114,10 @@ func (n *node) open(ctx context.Context, c *cli) (err error) {
 }
 
 func openRegistry(ctx context.Context, p paths, keys *pseudonym.Keyring, c *cli) (*registry.Registry, error) {
+	receipts := keys.Envelope(rand.Reader, "receipts")
 	return registry.Open(ctx, registry.Options{
 		Path: p.registry, Now: c.now, Rand: rand.Reader, Signer: keys.Signer(), Verifier: keys.Verifier(), Origin: keys.Origin(),
+		Seal: receipts.Seal, Unseal: receipts.Open,
 	})
 }
 

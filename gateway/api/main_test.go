@@ -100,9 +100,11 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 	now := func() time.Time { return time.Now().Add(time.Duration(s.later.Load())) }
 	log := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ring := must(pseudonym.Ephemeral(rand.Reader))(t)
+	receipts := ring.Envelope(rand.Reader, "receipts")
 	s.registry = must(registry.Open(t.Context(), registry.Options{
 		Path: filepath.Join(t.TempDir(), "registry.db"), Now: now, Rand: rand.Reader,
 		Signer: ring.Signer(), Verifier: ring.Verifier(), Origin: ring.Origin(),
+		Seal: receipts.Seal, Unseal: receipts.Open,
 	}))(t)
 	t.Cleanup(func() { _ = s.registry.Close() })
 	e := enginetest.Start(t)

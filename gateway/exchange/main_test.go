@@ -91,8 +91,10 @@ func seeded(tb testing.TB, random io.Reader, change ...func(*exchange.Options)) 
 
 func (g *gate) openRegistry(tb testing.TB) *registry.Registry {
 	tb.Helper()
+	receipts := g.keys.Envelope(rand.Reader, "receipts")
 	r, err := registry.Open(tb.Context(), registry.Options{
 		Path: g.path, Now: g.clock.now, Rand: rand.Reader, Signer: g.keys.Signer(), Verifier: g.keys.Verifier(), Origin: g.keys.Origin(),
+		Seal: receipts.Seal, Unseal: receipts.Open,
 	})
 	ok(tb, err)
 	tb.Cleanup(func() { _ = r.Close() })

@@ -139,8 +139,8 @@ func (c *change) registered(ctx context.Context, in Intent) error {
 
 // repeat answers an intent under a key that was used before, unless a new attempt
 // may begin.
-func (c *change) repeat(old storedBatch, in Intent) (Attempt, bool, error) {
-	a := Attempt{Batch: old.id, State: old.state, Number: old.attempt}
+func (c *change) repeat(old storedBatch, in Intent) (a Attempt, done bool, err error) {
+	a = Attempt{Batch: old.id, State: old.state, Number: old.attempt}
 	if old.content != in.Content || old.contract != in.Contract {
 		return a, true, gateway.Errorf(gateway.Mismatch, "this Idempotency-Key was used for other content; use a new one")
 	}
@@ -161,8 +161,8 @@ func (c *change) repeat(old storedBatch, in Intent) (Attempt, bool, error) {
 		}
 		return a, false, nil
 	}
-	a.Receipt = old.receipt
-	return a, true, nil
+	a.Receipt, err = c.r.unseal(old)
+	return a, true, err
 }
 
 // repeatTwin answers an intent whose content is, or is being, accepted under another
@@ -176,8 +176,9 @@ func (c *change) repeatTwin(twin storedBatch, in Intent) (Attempt, error) {
 	case twin.manifest.PeriodFrom != in.Manifest.PeriodFrom || twin.manifest.PeriodTo != in.Manifest.PeriodTo:
 		return a, gateway.Errorf(gateway.Conflict, "batch %s has the same content for another period; withdraw it first", twin.id)
 	}
-	a.Receipt = twin.receipt
-	return a, nil
+	var err error
+	a.Receipt, err = c.r.unseal(twin)
+	return a, err
 }
 
 func (c *change) beginAttempt(ctx context.Context, in Intent, old storedBatch) (Attempt, error) {
@@ -291,9 +292,13 @@ func (c *change) commitBatch(ctx context.Context, id gateway.BatchID, load gatew
 	if err != nil {
 		return nil, 0, err
 	}
+	sealed, err := c.r.opt.Seal(receipt, []byte(id))
+	if err != nil {
+		return nil, 0, internal("sealing a receipt", err)
+	}
 	err = c.only(ctx, `UPDATE batch SET state = 'committed', seq = ?, stored = ?, refused = ?, receipt = ?
 		WHERE id = ? AND load = ? AND state = 'loading'`,
-		seq, acc.Receipt.Stored, acc.Receipt.Refused, receipt, id, signed(load))
+		seq, acc.Receipt.Stored, acc.Receipt.Refused, sealed, id, signed(load))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -318,9 +323,10 @@ func (c *change) makeReceipt(ctx context.Context, b storedBatch, rec gateway.Rec
 	if err != nil {
 		return nil, 0, internal("encoding a receipt", err)
 	}
-	rec.Index, rec.Leaf, err = c.logWith(ctx, ledger.Entry{
+	// The detail is not stored: Detail makes it again from the sealed receipt.
+	rec.Index, rec.Leaf, err = c.logCommitted(ctx, ledger.Entry{
 		Event: ledger.BatchCommit, Actor: b.actor, Object: string(b.id), Policy: b.policy, Outcome: ledger.Done,
-	}, rec.Salt, detail)
+	}, ledger.Commitment(rec.Salt, detail))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -336,6 +342,15 @@ func (c *change) makeReceipt(ctx context.Context, b storedBatch, rec gateway.Rec
 		return nil, 0, internal("encoding a receipt", err)
 	}
 	return receipt, rec.Index, nil
+}
+
+// unseal returns the receipt of a batch that has one, the same bytes as ever.
+func (r *Registry) unseal(b storedBatch) ([]byte, error) {
+	receipt, err := r.opt.Unseal(b.sealed, []byte(b.id))
+	if err != nil {
+		return nil, internal("opening the receipt of batch "+string(b.id), err)
+	}
+	return receipt, nil
 }
 
 // newID returns a random id of 80 bits with a prefix that says what it names.

@@ -26,7 +26,7 @@ type storedBatch struct {
 	seq      uint64
 	stored   int
 	refused  int
-	receipt  []byte
+	sealed   []byte // the receipt
 	erased   bool
 	lease    time.Time
 }
@@ -67,7 +67,7 @@ func scanBatch(rows *sql.Rows) (storedBatch, error) {
 	var load, lease int64
 	err := rows.Scan(&b.id, &b.agency, &b.key, &b.contract, &content, &b.version, &from, &to, &b.manifest.Kind,
 		&b.manifest.Reject, &b.policy, &b.actor, &b.state, &load, &b.attempt, &b.seq, &b.stored, &b.refused,
-		&b.receipt, &b.erased, &lease)
+		&b.sealed, &b.erased, &lease)
 	if err != nil {
 		return storedBatch{}, err
 	}
@@ -110,7 +110,7 @@ func (r *Registry) batches(ctx context.Context, where string, args ...any) ([]ga
 
 // Batches returns an agency's batches, the newest first.
 func (r *Registry) Batches(ctx context.Context, agency gateway.AgencyID) ([]gateway.Batch, error) {
-	return r.batches(ctx, `agency = ? ORDER BY created DESC, batch.id`, agency)
+	return r.batches(ctx, `agency = ? ORDER BY created DESC, batch.rowid DESC`, agency)
 }
 
 // Batch returns a batch of an agency. It reports NotFound for that of another.
@@ -127,13 +127,13 @@ func (r *Registry) Batch(ctx context.Context, agency gateway.AgencyID, id gatewa
 
 // Receipt returns the receipt of an agency's accepted batch, the same bytes as ever.
 func (r *Registry) Receipt(ctx context.Context, agency gateway.AgencyID, id gateway.BatchID) ([]byte, error) {
-	var receipt []byte
+	b := storedBatch{id: id}
 	err := r.read.QueryRowContext(ctx, `SELECT receipt FROM batch WHERE agency = ? AND id = ? AND receipt IS NOT NULL`,
-		agency, id).Scan(&receipt)
+		agency, id).Scan(&b.sealed)
 	if err != nil {
 		return nil, missing(err, "there is no such accepted batch")
 	}
-	return receipt, nil
+	return r.unseal(b)
 }
 
 // Pending returns the batches to roll forward: committed ones, whose marker may be
@@ -221,4 +221,4 @@ func (r *Registry) SweptLoad(ctx context.Context, load gateway.LoadID) error {
 	})
 }
 
-func loadText(load gateway.LoadID) string { return fmt.Sprintf("%016x", signed(load)) }
+func loadText(load gateway.LoadID) string { return fmt.Sprintf("%016x", uint64(load)) }

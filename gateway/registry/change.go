@@ -111,7 +111,7 @@ func (c *change) sign(ctx context.Context) error {
 // salt.
 func (c *change) log(ctx context.Context, e ledger.Entry) (uint64, error) {
 	if e.Detail == nil {
-		seq, _, err := c.logWith(ctx, e, nil, nil)
+		seq, _, err := c.logCommitted(ctx, e, "")
 		return seq, err
 	}
 	body, err := json.Marshal(e.Detail)
@@ -122,18 +122,21 @@ func (c *change) log(ctx context.Context, e ledger.Entry) (uint64, error) {
 	if err != nil {
 		return 0, internal("salting a leaf", err)
 	}
-	seq, _, err := c.logWith(ctx, e, salt, body)
-	return seq, err
+	seq, _, err := c.logCommitted(ctx, e, ledger.Commitment(salt, body))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := c.StmtContext(ctx, c.r.st.putDetail).ExecContext(ctx, seq, salt, body); err != nil {
+		return 0, internal("storing a leaf's detail", err)
+	}
+	return seq, nil
 }
 
-// logWith is log with the salt and the detail as they are; no salt means no detail.
-func (c *change) logWith(ctx context.Context, e ledger.Entry, salt, body []byte) (uint64, []byte, error) {
+// logCommitted appends a leaf that commits to what the caller keeps, and its hashes.
+func (c *change) logCommitted(ctx context.Context, e ledger.Entry, commit string) (uint64, []byte, error) {
 	leaf := ledger.Leaf{
 		Seq: c.size, Time: c.now, Event: e.Event, Actor: e.Actor, Object: e.Object,
-		Policy: e.Policy, Snapshot: e.Snapshot, Outcome: e.Outcome,
-	}
-	if salt != nil {
-		leaf.Commit = ledger.Commitment(salt, body)
+		Policy: e.Policy, Snapshot: e.Snapshot, Outcome: e.Outcome, Commit: commit,
 	}
 	data, err := leaf.Encode()
 	if err != nil {
@@ -143,14 +146,14 @@ func (c *change) logWith(ctx context.Context, e ledger.Entry, salt, body []byte)
 	if err != nil {
 		return 0, nil, internal("hashing a leaf", err)
 	}
-	if err := c.store(ctx, data, hashes, salt, body); err != nil {
+	if err := c.store(ctx, data, hashes); err != nil {
 		return 0, nil, internal("storing a leaf", err)
 	}
 	c.size++
 	return leaf.Seq, data, nil
 }
 
-func (c *change) store(ctx context.Context, data []byte, hashes []tlog.Hash, salt, body []byte) error {
+func (c *change) store(ctx context.Context, data []byte, hashes []tlog.Hash) error {
 	if _, err := c.StmtContext(ctx, c.r.st.putLeaf).ExecContext(ctx, c.size, data); err != nil {
 		return err
 	}
@@ -160,11 +163,7 @@ func (c *change) store(ctx context.Context, data []byte, hashes []tlog.Hash, sal
 			return err
 		}
 	}
-	if salt == nil {
-		return nil
-	}
-	_, err := c.StmtContext(ctx, c.r.st.putDetail).ExecContext(ctx, c.size, salt, body)
-	return err
+	return nil
 }
 
 // hashes reads stored hashes inside the change.

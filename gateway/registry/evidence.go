@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -288,13 +289,47 @@ type Detail struct {
 	Body []byte // JSON
 }
 
-// Detail returns what a leaf commits to. It reports NotFound when there is nothing,
-// or it was erased.
+// Detail returns what a leaf commits to. That of an accepted batch is its receipt,
+// which is stored once, sealed. It reports NotFound when there is nothing, or it was
+// erased.
 func (r *Registry) Detail(ctx context.Context, seq uint64) (Detail, error) {
+	for leaf, err := range r.Leaves(ctx, seq) {
+		if err != nil {
+			return Detail{}, err
+		}
+		if leaf.Event == ledger.BatchCommit {
+			return r.commitDetail(ctx, gateway.BatchID(leaf.Object))
+		}
+		break
+	}
 	var d Detail
 	err := r.read.QueryRowContext(ctx, `SELECT salt, body FROM detail WHERE seq = ?`, seq).Scan(&d.Salt, &d.Body)
 	if err != nil {
 		return Detail{}, missing(err, "leaf %d has no detail", seq)
 	}
 	return d, nil
+}
+
+// commitDetail makes the detail of a batch's commit leaf from the sealed receipt.
+func (r *Registry) commitDetail(ctx context.Context, id gateway.BatchID) (Detail, error) {
+	b := storedBatch{id: id}
+	err := r.read.QueryRowContext(ctx, `SELECT receipt FROM batch WHERE id = ? AND receipt IS NOT NULL`, id).Scan(&b.sealed)
+	if err != nil {
+		return Detail{}, missing(err, "batch %s has no receipt", id)
+	}
+	receipt, err := r.unseal(b)
+	if err != nil {
+		return Detail{}, err
+	}
+	body, err := ledger.ReceiptDetail(receipt)
+	if err != nil {
+		return Detail{}, internal("reading a receipt", err)
+	}
+	var salted struct {
+		Salt []byte `json:"salt"`
+	}
+	if err := json.Unmarshal(receipt, &salted); err != nil {
+		return Detail{}, internal("reading a receipt", err)
+	}
+	return Detail{salted.Salt, body}, nil
 }

@@ -178,7 +178,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*Options){
 		"Path": func(o *Options) { o.Path = "" }, "Now": func(o *Options) { o.Now = nil }, "Rand": func(o *Options) { o.Rand = nil },
-		"Signer": func(o *Options) { o.Signer = nil }, "Origin": func(o *Options) { o.Origin = "pana/other" },
+		"Signer": func(o *Options) { o.Signer = nil }, "Seal": func(o *Options) { o.Seal = nil }, "Origin": func(o *Options) { o.Origin = "pana/other" },
 	} {
 		bad := opt
 		spoil(&bad)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,10 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/ledger"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
 // victim uploads and asks for ever, says on standard output what it was told is
@@ -63,10 +61,7 @@ func keysBeside(path string) (Options, error) {
 	if err != nil {
 		return Options{}, err
 	}
-	skey, vkey, _ := strings.Cut(string(data), "\n")
-	signer, err1 := note.NewSigner(skey)
-	verifier, err2 := note.NewVerifier(vkey)
-	return Options{Path: path, Now: time.Now, Rand: rand.Reader, Signer: signer, Verifier: verifier}, errors.Join(err1, err2)
+	return optionsOf(path, data, time.Now)
 }
 
 // Whatever was acknowledged before kill -9 is there after it, whole, and the ledger
@@ -77,11 +72,11 @@ func TestKill(t *testing.T) {
 		kills = 5
 	}
 	path := filepath.Join(t.TempDir(), "registry.db")
-	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	keyring, err := pseudonym.Generate(rand.Reader, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path+".keys", []byte(skey+"\n"+vkey), 0o600); err != nil {
+	if err := os.WriteFile(path+".keys", keyring, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	opt, err := keysBeside(path)

@@ -15,8 +15,9 @@
 // The write connection is one, and no method holds it while it waits for anything
 // but the disk. The registry refuses to open when its ledger does not verify, or when
 // it is older than the checkpoint file beside it. It will not store an idempotency
-// key, a digest of an upload or the secret of an API key as they were sent, and it
-// knows nothing of rows. It is for one gateway on one machine.
+// key, a digest of an upload or the secret of an API key as they were sent (receipts,
+// which hold salt and digest, are sealed under a key of the keyring), and it knows
+// nothing of rows. It is for one gateway on one machine.
 package registry
 
 import (
@@ -45,6 +46,10 @@ type Options struct {
 	Signer   note.Signer
 	Verifier note.Verifier // of the signer's key
 	Origin   string        // "pana/<installation id>": the signer's name, checked when given
+	// Seal encrypts a receipt for a batch under a key that is not in this file, and
+	// Unseal is its inverse: the salt and the digest of an upload, in clear beside one
+	// another, would confirm every guess of its content.
+	Seal, Unseal func(content, about []byte) ([]byte, error)
 }
 
 // closeTimeout bounds what Close still writes.
@@ -136,6 +141,8 @@ func (o *Options) validate() error {
 		return errors.New("registry: Options.Rand is required")
 	case o.Signer == nil || o.Verifier == nil:
 		return errors.New("registry: Options.Signer and Options.Verifier are required")
+	case o.Seal == nil || o.Unseal == nil:
+		return errors.New("registry: Options.Seal and Options.Unseal are required")
 	case o.Signer.Name() != o.Verifier.Name() || o.Signer.KeyHash() != o.Verifier.KeyHash():
 		return errors.New("registry: Options.Verifier is of another key than Options.Signer")
 	case o.Origin != "" && o.Origin != o.Signer.Name():

@@ -1,21 +1,26 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
 const origin = "pana/test"
@@ -33,22 +38,28 @@ func (c *clock) now() time.Time      { return time.UnixMilli(c.ms.Load()).UTC() 
 func (c *clock) add(d time.Duration) { c.ms.Add(d.Milliseconds()) }
 func (c *clock) options(tb testing.TB) Options {
 	tb.Helper()
-	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	keyring, err := pseudonym.Generate(rand.Reader, "test")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	signer, err := note.NewSigner(skey)
+	opt, err := optionsOf(filepath.Join(tb.TempDir(), "registry.db"), keyring, c.now)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	verifier, err := note.NewVerifier(vkey)
+	return opt
+}
+
+// optionsOf wires a registry to a keyring as a gateway does.
+func optionsOf(path string, keyring []byte, now func() time.Time) (Options, error) {
+	keys, err := pseudonym.Parse(keyring)
 	if err != nil {
-		tb.Fatal(err)
+		return Options{}, err
 	}
+	receipts := keys.Envelope(rand.Reader, "receipts")
 	return Options{
-		Path: filepath.Join(tb.TempDir(), "registry.db"), Now: c.now, Rand: rand.Reader,
-		Signer: signer, Verifier: verifier, Origin: origin,
-	}
+		Path: path, Now: now, Rand: rand.Reader, Signer: keys.Signer(), Verifier: keys.Verifier(), Origin: origin,
+		Seal: receipts.Seal, Unseal: receipts.Open,
+	}, nil
 }
 
 func mustOpen(tb testing.TB, opt Options) *Registry {
@@ -238,5 +249,91 @@ func TestOneBeginWins(t *testing.T) {
 	wg.Wait()
 	if wins.Load() != 1 || conflicts.Load() != 19 {
 		t.Fatalf("%d attempts began, %d conflicts", wins.Load(), conflicts.Load())
+	}
+}
+
+// The files alone do not confirm a guess of an upload's content: nowhere in them is
+// the salt of a receipt, nor the digest beside it.
+func TestReceiptsAreSealed(t *testing.T) {
+	r, _ := start(t)
+	a, err := r.BeginBatch(t.Context(), intent("police-a", "key", "content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	acc := accepted(1)
+	_, _ = rand.Read(acc.Receipt.Content)
+	receipt, seq, err := r.CommitBatch(t.Context(), a.Batch, a.Load, acc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Detail(t.Context(), seq)
+	if err != nil || !bytes.Equal(d.Salt, acc.Receipt.Salt) {
+		t.Fatalf("the officer got %v, %v", d, err)
+	}
+	for leaf, err := range r.Leaves(t.Context(), seq) {
+		if err != nil || leaf.Commit != ledger.Commitment(d.Salt, d.Body) {
+			t.Fatal("the leaf does not commit to its detail")
+		}
+		break
+	}
+	kept, err := r.Receipt(t.Context(), "police-a", a.Batch)
+	if err != nil || !bytes.Equal(kept, receipt) {
+		t.Fatalf("another receipt, %v", err)
+	}
+	var files []byte
+	for _, suffix := range []string{"", "-wal", ".checkpoint"} {
+		data, err := os.ReadFile(r.opt.Path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, data...)
+	}
+	for what, secret := range map[string][]byte{"salt": acc.Receipt.Salt, "content": acc.Receipt.Content} {
+		for _, form := range [][]byte{
+			secret, []byte(hex.EncodeToString(secret)), []byte(base64.RawStdEncoding.EncodeToString(secret)),
+			[]byte(base64.RawURLEncoding.EncodeToString(secret)),
+		} {
+			if bytes.Contains(files, form) {
+				t.Errorf("the files hold the %s", what)
+			}
+		}
+	}
+	// Another batch's receipt does not pass for this one's.
+	id, _, _ := r.load(t, intent("police-a", "key-2", "content-2"))
+	if _, err := r.write.ExecContext(t.Context(), `UPDATE batch SET receipt = (SELECT receipt FROM batch WHERE id = ?) WHERE id = ?`,
+		a.Batch, id); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Receipt(t.Context(), "police-a", id)
+	wantKind(t, err, gateway.Internal)
+	if _, err := r.write.ExecContext(t.Context(), `UPDATE batch SET receipt = x'' WHERE id = ?`, id); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Receipt(t.Context(), "police-a", id)
+	wantKind(t, err, gateway.Internal)
+}
+
+func TestBatchesNewestFirst(t *testing.T) {
+	r, _ := start(t) // whose clock stands still
+	var want []gateway.BatchID
+	for i := range 9 {
+		id, _, _ := r.load(t, intent("police-a", fmt.Sprint(i), fmt.Sprint(i)))
+		want = append([]gateway.BatchID{id}, want...)
+	}
+	list, err := r.Batches(t.Context(), "police-a")
+	if err != nil || len(list) != len(want) {
+		t.Fatal(list, err)
+	}
+	for i, b := range list {
+		if b.ID != want[i] {
+			t.Fatalf("batch %d of the list is another", i)
+		}
+	}
+}
+
+// A load's name in the ledger is its 64 bits, without a sign.
+func TestLoadText(t *testing.T) {
+	if got := loadText(1<<63 | 5); got != "8000000000000005" {
+		t.Errorf("got %s", got)
 	}
 }

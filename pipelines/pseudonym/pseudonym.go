@@ -4,7 +4,8 @@
 // [Generate] makes a new keyring, [Seal] encrypts it with age, [Open] reads it
 // back. A worker of the data path takes a [Hasher] from [Keyring.NewHasher] and
 // asks it for pids, record keys and row MACs; whoever builds a release takes
-// [Keyring.PRF] and [Keyring.SubjectKey]; the ledger takes [Keyring.Signer].
+// [Keyring.PRF] and [Keyring.SubjectKey]; the ledger takes [Keyring.Signer], and what
+// is stored beside the rows is sealed by a [Keyring.Envelope].
 //
 // The pid of a child (trust.md 5.2) is made in two layers,
 //
@@ -50,7 +51,7 @@ type slot string
 // from one another, so that destroying one severs what it protects (trust.md
 // 5.1).
 const (
-	slotRoot       slot = "root"       // of identifier domains that have no key of their own, by HKDF
+	slotRoot       slot = "root"       // of envelopes and of identifier domains that have no key of their own, by HKDF
 	slotInner      slot = "pid_inner"  // K1: the HMAC layer of pids
 	slotOuter      slot = "pid_outer"  // K2: the AES layer of pids, one an epoch
 	slotShift      slot = "shift"      // of the days by which a child's dates are shifted

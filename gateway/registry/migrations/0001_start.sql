@@ -89,7 +89,7 @@ CREATE TABLE batch (
 	seq         INTEGER NOT NULL DEFAULT 0, -- leaf of the commit, then of the withdrawal
 	stored      INTEGER NOT NULL DEFAULT 0,
 	refused     INTEGER NOT NULL DEFAULT 0,
-	receipt     BLOB,
+	receipt     BLOB,                -- sealed under a key that is not in this file
 	erased      INTEGER,
 	UNIQUE (agency, key),
 	CHECK ((state IN ('committed', 'published', 'withdrawn')) = (receipt IS NOT NULL))
