@@ -4,22 +4,21 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
 )
 
-// Ask answers a question from the published cells of an approved release. It
-// touches no data, and one leaf is durable before it returns: the decision and
-// the digest of what is answered. The same question gives the same table.
-func (x *Exchange) Ask(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, q gateway.Question) (*gateway.Table, error) {
-	release, err := x.Registry.Release(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	grant, err := x.decide(ctx, caller, gateway.ActAsk, q.Purpose, &release)
+// Ask answers a question from the published cells of an approved release, as
+// encode writes the table. It touches no data, and one leaf is durable before it
+// returns: the decision and the digest of exactly the bytes that it returns. The
+// same question gives the same bytes.
+func (x *Exchange) Ask(
+	ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, q gateway.Question, encode func(*gateway.Table) ([]byte, error),
+) ([]byte, error) {
+	release, grant, err := x.release(ctx, caller, gateway.ActAsk, q.Purpose, id)
 	if err != nil {
 		return nil, x.denied(ctx, caller, release, q, err)
 	}
@@ -37,7 +36,7 @@ func (x *Exchange) Ask(ctx context.Context, caller gateway.Caller, id gateway.Re
 	table.Policy = grant.Revision
 	table.Decision = decisionID(grant.Revision, table)
 	table.Notes = append(table.Notes, x.Notice)
-	answer, err := json.Marshal(table)
+	answer, err := encode(table)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
 	}
@@ -48,11 +47,21 @@ func (x *Exchange) Ask(ctx context.Context, caller gateway.Caller, id gateway.Re
 	if err != nil {
 		return nil, fmt.Errorf("logging the question: %w", err)
 	}
-	return table, nil
+	return answer, nil
 }
 
-// denied logs a question that policy or the lattice refuses, and returns why.
+// denied logs a question that is refused, and returns why. The name of a release
+// that does not exist is the caller's own text and is not logged.
 func (x *Exchange) denied(ctx context.Context, caller gateway.Caller, r gateway.Release, q gateway.Question, why error) error {
+	if r.ID == "" {
+		_, err := x.Registry.Append(ctx, ledger.Entry{
+			Event: ledger.Question, Actor: caller.Key, Policy: x.Policies().Revision(), Outcome: ledger.Denied,
+		})
+		if err != nil {
+			return fmt.Errorf("logging a refusal: %w", err)
+		}
+		return why
+	}
 	err := x.Registry.Ask(ctx, registry.Asked{
 		Caller: caller, Release: r.ID, Purpose: q.Purpose, Policy: x.Policies().Revision(), Snapshot: r.Snapshot,
 	})

@@ -35,13 +35,29 @@ func (x *Exchange) Contract(ctx context.Context, caller gateway.Caller, id gatew
 	return nil, gateway.Errorf(gateway.NotFound, "there is no such contract, or your key may not know of it")
 }
 
-// Batches returns the caller's own batches, newest first.
+// Batches returns an agency its own batches, newest first, and those who watch
+// over all agencies the batches of each.
 func (x *Exchange) Batches(ctx context.Context, caller gateway.Caller) ([]gateway.Batch, error) {
 	_, err := x.allow(ctx, caller, gateway.ActReadBatch)
 	if err != nil {
 		return nil, err
 	}
-	return x.Registry.Batches(ctx, caller.Agency)
+	if caller.Role == gateway.RoleAgency {
+		return x.Registry.Batches(ctx, caller.Agency)
+	}
+	agencies, err := x.Registry.Agencies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []gateway.Batch
+	for _, a := range agencies {
+		batches, err := x.Registry.Batches(ctx, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, batches...)
+	}
+	return all, nil
 }
 
 // Batch returns one of the caller's own batches.
@@ -65,7 +81,13 @@ func (x *Exchange) Withdraw(ctx context.Context, caller gateway.Caller, id gatew
 	if err != nil {
 		return gateway.Batch{}, err
 	}
-	err = x.erase(ctx, batch)
+	// It is withdrawn. Should what follows fail, or the caller hang up, Run does it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.Limits.Lease)
+	defer cancel()
+	err = x.hide(ctx, batch)
+	if err == nil {
+		err = x.erase(ctx, batch)
+	}
 	if err != nil {
 		x.Log.LogAttrs(ctx, levelWarn, "erasure delayed", attrBatch(id), attrError(err))
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/pipelines/disclosure"
@@ -48,6 +49,7 @@ type Options struct {
 // Limits bound the work that is done at once. Zero fields take the defaults.
 type Limits struct {
 	Uploads     int           // uploads under way at once; default 8
+	OfAgency    int           // of one agency; default half of Uploads
 	Lease       time.Duration // how long an attempt may be silent; default 30 s
 	MinFreeDisk uint64        // bytes below which uploads are refused; default 1 GB
 	SweepAfter  time.Duration // age of a dead load before its rows are erased; default 1 h
@@ -61,7 +63,8 @@ type Exchange struct {
 	contracts map[gateway.ContractID]*gateway.Contract
 	uploads   chan struct{} // one token for each upload under way
 
-	mu        sync.Mutex // guards published
+	mu        sync.Mutex // guards what follows; never held while waiting for anything
+	sending   map[gateway.AgencyID]int
 	published map[gateway.ReleaseID]*disclosure.Published
 }
 
@@ -74,6 +77,7 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 		Options:   o,
 		contracts: map[gateway.ContractID]*gateway.Contract{},
 		uploads:   make(chan struct{}, o.Limits.Uploads),
+		sending:   map[gateway.AgencyID]int{},
 		published: map[gateway.ReleaseID]*disclosure.Published{},
 	}
 	x.inForce.Store(o.Policies)
@@ -96,15 +100,36 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 	if _, err := o.Registry.ExpireBatches(ctx, o.Now().Add(24*time.Hour)); err != nil {
 		return nil, fmt.Errorf("ending the attempts of an earlier process: %w", err)
 	}
-	if err := x.recover(ctx); err != nil {
+	if err := x.settle(ctx); err != nil {
 		return nil, err
 	}
-	return x, nil
+	return x, x.logStart(ctx)
+}
+
+// logStart logs which policies decide from now on, and over which contracts.
+func (x *Exchange) logStart(ctx context.Context) error {
+	versions := map[gateway.ContractID]int{}
+	for _, c := range x.Options.Contracts {
+		versions[c.ID] = c.Version
+	}
+	for _, e := range []ledger.Entry{
+		{Event: ledger.ConfigStart, Actor: "gateway", Outcome: ledger.Done, Detail: map[string]any{"contracts": versions, "notice": x.Notice}},
+		{Event: ledger.PolicyInForce, Actor: "gateway", Policy: x.Policies().Revision(), Outcome: ledger.Done},
+	} {
+		_, err := x.Registry.Append(ctx, e)
+		if err != nil {
+			return fmt.Errorf("logging the start: %w", err)
+		}
+	}
+	return nil
 }
 
 func (l Limits) withDefaults() Limits {
 	if l.Uploads == 0 {
 		l.Uploads = 8
+	}
+	if l.OfAgency == 0 {
+		l.OfAgency = max(1, l.Uploads/2)
 	}
 	if l.Lease == 0 {
 		l.Lease = 30 * time.Second
@@ -141,8 +166,25 @@ func (x *Exchange) admit(ctx context.Context, c *gateway.Contract) error {
 }
 
 // Run rolls forward committed batches whose marker is missing, erases withdrawn
-// and abandoned rows, and returns when ctx ends.
+// and abandoned rows, and returns when ctx ends. Erasing may take long, so it has
+// a goroutine of its own, which Run waits for.
 func (x *Exchange) Run(ctx context.Context) {
+	var erasing sync.WaitGroup
+	erasing.Go(func() {
+		x.every(ctx, "erasure", func() error { return errors.Join(x.erasePending(ctx), x.sweep(ctx)) })
+	})
+	x.every(ctx, "recovery", func() error { return x.settle(ctx) })
+	erasing.Wait()
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, err := x.Registry.Append(stopping, ledger.Entry{Event: ledger.GatewayStop, Actor: "gateway", Outcome: ledger.Done})
+	if err != nil {
+		x.Log.LogAttrs(stopping, levelWarn, "stop not recorded", attrError(err))
+	}
+}
+
+// every does something at each tick until ctx ends, and logs how it fails.
+func (x *Exchange) every(ctx context.Context, what string, do func() error) {
 	tick := time.NewTicker(x.Limits.Tick)
 	defer tick.Stop()
 	for {
@@ -151,9 +193,9 @@ func (x *Exchange) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := errors.Join(x.recover(ctx), x.sweep(ctx))
+		err := do()
 		if err != nil && ctx.Err() == nil {
-			x.Log.LogAttrs(ctx, slog.LevelWarn, "recovery", slog.String("error", errorText(err)))
+			x.Log.LogAttrs(ctx, levelWarn, "background work", slog.String("what", what), attrError(err))
 		}
 	}
 }
@@ -177,9 +219,38 @@ func (x *Exchange) decide(
 		return gateway.Grant{}, fmt.Errorf("deciding %s: %w", act, err)
 	}
 	if !grant.Allow {
-		return grant, gateway.Errorf(gateway.NotFound, "there is no such thing, or your key may not know of it")
+		return grant, unknown()
 	}
 	return grant, nil
+}
+
+// unknown is the one answer to whoever asks for what is not there and for what
+// may not be known of.
+func unknown() error {
+	return gateway.Errorf(gateway.NotFound, "there is no such thing, or your key may not know of it")
+}
+
+// May reports whether the caller may try an action at all, before anything of the
+// request is looked at: NotFound when not.
+func (x *Exchange) May(ctx context.Context, caller gateway.Caller, act gateway.ActionName) error {
+	_, err := x.allow(ctx, caller, act)
+	return err
+}
+
+// release returns a release that the caller may do something with. One that does
+// not exist and one that the caller may not know of are the same.
+func (x *Exchange) release(
+	ctx context.Context, caller gateway.Caller, act gateway.ActionName, purpose gateway.Purpose, id gateway.ReleaseID,
+) (gateway.Release, gateway.Grant, error) {
+	r, err := x.Registry.Release(ctx, id)
+	if errors.Is(err, gateway.NotFound) {
+		return r, gateway.Grant{}, unknown()
+	}
+	if err != nil {
+		return r, gateway.Grant{}, err
+	}
+	grant, err := x.decide(ctx, caller, act, purpose, &r)
+	return r, grant, err
 }
 
 // errorText is what may be logged of an error: our own words, never a server's.

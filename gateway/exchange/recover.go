@@ -11,24 +11,45 @@ import (
 	"github.com/pana-exchange/pana/gateway/warehouse"
 )
 
-// recover rolls forward every batch whose registry state is ahead of its marker:
-// the registry is the truth, the marker its mirror (loading.md 3.1).
-func (x *Exchange) recover(ctx context.Context) error {
+// settle writes every marker that the registry is ahead of: the registry is the
+// truth, the marker its mirror (loading.md 3.1). One that fails does not hold up
+// the others.
+func (x *Exchange) settle(ctx context.Context) error {
 	pending, err := x.Registry.Pending(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for unfinished batches: %w", err)
 	}
+	var errs []error
 	for _, b := range pending {
 		if b.State == gateway.BatchWithdrawn {
-			err = x.erase(ctx, b)
+			err = x.hide(ctx, b)
 		} else {
 			err = x.publish(ctx, b)
 		}
 		if err != nil {
-			return fmt.Errorf("finishing batch %s: %w", b.ID, err)
+			errs = append(errs, fmt.Errorf("writing the marker of batch %s: %w", b.ID, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// erasePending removes the rows of withdrawn batches that are not gone yet.
+func (x *Exchange) erasePending(ctx context.Context) error {
+	pending, err := x.Registry.Pending(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for withdrawn batches: %w", err)
+	}
+	var errs []error
+	for _, b := range pending {
+		if b.State != gateway.BatchWithdrawn {
+			continue
+		}
+		err = x.erase(ctx, b)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("erasing batch %s: %w", b.ID, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // publish writes the marker that makes a committed batch visible.
@@ -40,13 +61,14 @@ func (x *Exchange) publish(ctx context.Context, b gateway.Batch) error {
 	return x.Registry.PublishedBatch(ctx, b.ID)
 }
 
-// erase makes a withdrawn batch invisible at once and then removes its rows.
+// hide writes the marker that makes a withdrawn batch invisible.
+func (x *Exchange) hide(ctx context.Context, b gateway.Batch) error {
+	return x.Warehouse.Publish(ctx, marker(b, gateway.BatchWithdrawn))
+}
+
+// erase removes the rows of a hidden batch. It may be repeated.
 func (x *Exchange) erase(ctx context.Context, b gateway.Batch) error {
-	err := x.Warehouse.Publish(ctx, marker(b, gateway.BatchWithdrawn))
-	if err != nil {
-		return err
-	}
-	err = x.Warehouse.Erase(ctx, b.Contract, b.Load)
+	err := x.Warehouse.Erase(ctx, b.Contract, b.Load)
 	if err != nil {
 		return err
 	}
@@ -69,17 +91,17 @@ func (x *Exchange) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking for dead loads: %w", err)
 	}
+	var errs []error
 	for _, d := range dead {
 		err := x.Warehouse.Erase(ctx, d.Contract, d.ID)
-		if err != nil {
-			return fmt.Errorf("sweeping: %w", err)
+		if err == nil {
+			err = x.Registry.SweptLoad(ctx, d.ID)
 		}
-		err = x.Registry.SweptLoad(ctx, d.ID)
 		if err != nil {
-			return fmt.Errorf("sweeping: %w", err)
+			errs = append(errs, fmt.Errorf("sweeping: %w", err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 const levelWarn = slog.LevelWarn

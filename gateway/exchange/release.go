@@ -56,7 +56,8 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	if err != nil {
 		return gateway.Release{}, err
 	}
-	published, err := x.count(ctx, release, pinned, b.Progress)
+	var published *disclosure.Published
+	err = guarded("a build", func() (err error) { published, err = x.count(ctx, release, pinned, b.Progress); return err })
 	if err != nil {
 		return gateway.Release{}, x.failRelease(ctx, release.ID, err)
 	}
@@ -99,9 +100,9 @@ func (x *Exchange) pin(ctx context.Context, b Build) (*Pinned, error) {
 // count takes the snapshot, counts and protects its cells and stores them.
 func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, progress func(done, total int)) (*disclosure.Published, error) {
 	d := p.Definition
-	batches, err := x.Registry.Published(ctx, r.Snapshot)
+	batches, err := x.visible(ctx, r.Snapshot)
 	if err != nil {
-		return nil, fmt.Errorf("reading the batches of the snapshot: %w", err)
+		return nil, err
 	}
 	coverage, err := x.Registry.Coverage(ctx, r.Snapshot, d.From, d.To)
 	if err != nil {
@@ -117,9 +118,9 @@ func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, prog
 	}
 	// Rows of a batch that was withdrawn meanwhile are counted or not; that its
 	// period was reported is not true any more.
-	left, err := x.Registry.Published(ctx, r.Snapshot)
+	left, err := x.visible(ctx, r.Snapshot)
 	if err != nil {
-		return nil, fmt.Errorf("reading the batches of the snapshot: %w", err)
+		return nil, err
 	}
 	if !slices.Equal(batches, left) {
 		return nil, gateway.Errorf(gateway.Conflict, "a batch was withdrawn while release %s was being built; build again", r.ID)
@@ -137,6 +138,33 @@ func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, prog
 	return published, nil
 }
 
+// visible returns the batches of a snapshot, and refuses when the warehouse would
+// count others: the markers only mirror the registry, and one of a withdrawal may
+// be late.
+func (x *Exchange) visible(ctx context.Context, snapshot uint64) ([]gateway.Batch, error) {
+	batches, err := x.Registry.Published(ctx, snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("reading the batches of the snapshot: %w", err)
+	}
+	loads := map[gateway.ContractID][]gateway.LoadID{}
+	for _, b := range batches {
+		loads[b.Contract] = append(loads[b.Contract], b.Load)
+	}
+	for _, c := range x.Options.Contracts {
+		counted, err := x.Warehouse.Visible(ctx, c.ID, snapshot)
+		if err != nil {
+			return nil, fmt.Errorf("reading the markers of %s: %w", c.ID, err)
+		}
+		slices.Sort(counted)
+		slices.Sort(loads[c.ID])
+		if !slices.Equal(counted, loads[c.ID]) {
+			return nil, gateway.Errorf(gateway.Conflict,
+				"batches of %s are being published or withdrawn; build again in a minute, and run pana fsck if it stays so", c.ID)
+		}
+	}
+	return batches, nil
+}
+
 // failRelease records that a build failed, even when the caller has gone.
 func (x *Exchange) failRelease(ctx context.Context, id gateway.ReleaseID, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -151,11 +179,7 @@ func (x *Exchange) failRelease(ctx context.Context, id gateway.ReleaseID, why er
 // Approve opens a release to questions: the officer names the digest of the
 // published cells that the risk page describes. Approval changes no cell.
 func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, digest, reason string) (gateway.Release, error) {
-	release, err := x.Registry.Release(ctx, id)
-	if err != nil {
-		return gateway.Release{}, err
-	}
-	_, err = x.decide(ctx, caller, gateway.ActApproveRelease, "", &release)
+	release, _, err := x.release(ctx, caller, gateway.ActApproveRelease, "", id)
 	if err != nil {
 		return gateway.Release{}, err
 	}
@@ -172,11 +196,7 @@ func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gatewa
 
 // CloseRelease withdraws a release for good.
 func (x *Exchange) CloseRelease(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, reason string) (gateway.Release, error) {
-	release, err := x.Registry.Release(ctx, id)
-	if err != nil {
-		return gateway.Release{}, err
-	}
-	_, err = x.decide(ctx, caller, gateway.ActCloseRelease, "", &release)
+	_, _, err := x.release(ctx, caller, gateway.ActCloseRelease, "", id)
 	if err != nil {
 		return gateway.Release{}, err
 	}
@@ -184,6 +204,9 @@ func (x *Exchange) CloseRelease(ctx context.Context, caller gateway.Caller, id g
 	if err != nil {
 		return gateway.Release{}, err
 	}
+	x.mu.Lock()
+	delete(x.published, id)
+	x.mu.Unlock()
 	return x.Registry.Release(ctx, id)
 }
 
@@ -222,11 +245,7 @@ type Catalogue struct {
 
 // Release returns the catalogue of one release.
 func (x *Exchange) Release(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID) (Catalogue, error) {
-	release, err := x.Registry.Release(ctx, id)
-	if err != nil {
-		return Catalogue{}, err
-	}
-	_, err = x.decide(ctx, caller, gateway.ActReadRelease, "", &release)
+	release, _, err := x.release(ctx, caller, gateway.ActReadRelease, "", id)
 	if err != nil {
 		return Catalogue{}, err
 	}
@@ -267,10 +286,12 @@ func (x *Exchange) Risk(ctx context.Context, caller gateway.Caller, id gateway.R
 // and checks them against the digest in the registry.
 func (x *Exchange) cells(ctx context.Context, r gateway.Release) (*disclosure.Published, error) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if p := x.published[r.ID]; p != nil {
+	p := x.published[r.ID]
+	x.mu.Unlock()
+	if p != nil {
 		return p, nil
 	}
+	// Two that come first at once both read; what they read is the same.
 	p, err := x.Warehouse.LoadCells(ctx, r.ID, r.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the cells of release %s: %w", r.ID, err)
@@ -278,6 +299,8 @@ func (x *Exchange) cells(ctx context.Context, r gateway.Release) (*disclosure.Pu
 	if p.Digest() != r.Digest || p.Release() != r.ID {
 		return nil, &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("the stored cells of release %s are not those that were built", r.ID)}
 	}
+	x.mu.Lock()
 	x.published[r.ID] = p
+	x.mu.Unlock()
 	return p, nil
 }

@@ -60,12 +60,13 @@ func (g *gate) approve(t *testing.T, r gateway.Release) {
 // answer asks as the researcher and returns the bytes that leave.
 func (g *gate) answer(t *testing.T, id gateway.ReleaseID) []byte {
 	t.Helper()
-	table, err := g.Ask(t.Context(), g.who["researcher"], id, bySector)
-	ok(t, err)
-	text, err := json.Marshal(table)
+	text, err := g.Ask(t.Context(), g.who["researcher"], id, bySector, asJSON)
 	ok(t, err)
 	return text
 }
+
+// asJSON is how a table leaves.
+func asJSON(t *gateway.Table) ([]byte, error) { return json.Marshal(t) }
 
 // last is the newest leaf: event and outcome.
 func (g *gate) last(t *testing.T) string {
@@ -77,7 +78,7 @@ func (g *gate) last(t *testing.T) string {
 func (g *gate) denied(t *testing.T, who string, id gateway.ReleaseID, q gateway.Question, kind gateway.Kind) {
 	t.Helper()
 	before := g.size(t)
-	table, err := g.Ask(t.Context(), g.who[who], id, q)
+	table, err := g.Ask(t.Context(), g.who[who], id, q, asJSON)
 	is(t, err, kind)
 	if table != nil || g.size(t) != before+1 || g.last(t) != "question denied" {
 		t.Fatalf("%s was refused, with a table: %v; %d leaves, the last %q", who, table != nil, g.size(t)-before, g.last(t))
@@ -245,8 +246,7 @@ func (g *gate) askAtOnce(t *testing.T, id gateway.ReleaseID, want []byte) {
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
-			table, err := g.Ask(t.Context(), g.who["researcher"], id, bySector)
-			got, _ := json.Marshal(table)
+			got, err := g.Ask(t.Context(), g.who["researcher"], id, bySector, asJSON)
 			if err != nil || !bytes.Equal(got, want) {
 				t.Errorf("after a restart the answer is %s, %v", got, err)
 			}
@@ -265,7 +265,7 @@ func TestAskWithoutALedger(t *testing.T) {
 	unlock := lock(t, g.path)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	table, err := g.Ask(ctx, g.who["researcher"], r.ID, bySector)
+	table, err := g.Ask(ctx, g.who["researcher"], r.ID, bySector, asJSON)
 	if table != nil || err == nil {
 		t.Fatalf("without a ledger the answer is %v, %v", table, err)
 	}
@@ -274,7 +274,7 @@ func TestAskWithoutALedger(t *testing.T) {
 		t.Fatal("with the ledger back the answer is another")
 	}
 	ok(t, g.registry.Close())
-	table, err = g.Ask(t.Context(), g.who["researcher"], r.ID, bySector)
+	table, err = g.Ask(t.Context(), g.who["researcher"], r.ID, bySector, asJSON)
 	if table != nil || err == nil {
 		t.Fatalf("without a registry the answer is %v, %v", table, err)
 	}

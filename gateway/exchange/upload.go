@@ -51,7 +51,12 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	if err != nil {
 		return Uploaded{}, fmt.Errorf("planning contract %s: %w", c.ID, err)
 	}
-	leave, err := x.enter()
+	if u.Manifest.PeriodTo > gateway.DayOf(x.Now()) {
+		// What has not happened yet cannot have been reported, and a horizon beyond
+		// today would make of every "cannot tell" a "not reached" (domain.md 3.1).
+		return Uploaded{}, gateway.Errorf(gateway.Invalid, "period_to lies in the future: a batch reports what has happened")
+	}
+	leave, err := x.enter(caller.Agency)
 	if err != nil {
 		return Uploaded{}, err
 	}
@@ -69,12 +74,24 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 		return Uploaded{attempt.Batch, attempt.Receipt, true}, sameContent(u)
 	}
 	l := &loading{x: x, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New()}
-	receipt, err := l.run(ctx)
+	var receipt []byte
+	err = guarded("an upload", func() (err error) { receipt, err = l.run(ctx); return err })
 	if err != nil {
 		l.abort(ctx, err)
 		return Uploaded{}, err
 	}
 	return Uploaded{Batch: attempt.Batch, Receipt: receipt}, nil
+}
+
+// guarded turns a panic into an internal error without the panic's value, which
+// may hold data. Whoever calls it ends what was begun, as after any error.
+func guarded(what string, do func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &gateway.Error{Kind: gateway.Internal, Err: errors.New("a panic in " + what)}
+		}
+	}()
+	return do()
 }
 
 // contractFor returns a contract that the caller may act under. What the caller
@@ -94,9 +111,9 @@ func (x *Exchange) contractFor(ctx context.Context, caller gateway.Caller, id ga
 	return c, nil
 }
 
-// enter admits one more upload, or says that there are too many or that the disk
-// is nearly full. Both are said before the intent is logged.
-func (x *Exchange) enter() (leave func(), err error) {
+// enter admits one more upload, or says that there are too many, of all or of the
+// agency, or that the disk is nearly full. All is said before the intent is logged.
+func (x *Exchange) enter(agency gateway.AgencyID) (leave func(), err error) {
 	if x.FreeDisk != nil {
 		free, err := x.FreeDisk()
 		if err != nil {
@@ -106,12 +123,24 @@ func (x *Exchange) enter() (leave func(), err error) {
 			return nil, gateway.Errorf(gateway.Overloaded, "the gateway's disk is nearly full; try again later, nothing was stored")
 		}
 	}
+	busy := gateway.Errorf(gateway.Overloaded, "too many uploads are under way; try again later, nothing was stored")
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.sending[agency] >= x.Limits.OfAgency {
+		return nil, busy
+	}
 	select {
 	case x.uploads <- struct{}{}:
-		return func() { <-x.uploads }, nil
 	default:
-		return nil, gateway.Errorf(gateway.Overloaded, "too many uploads are under way; try again later, nothing was stored")
+		return nil, busy
 	}
+	x.sending[agency]++
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.sending[agency]--
+		<-x.uploads
+	}, nil
 }
 
 // sameContent reads the body of a repeated upload, so that a receipt is never
@@ -220,9 +249,11 @@ func (l *loading) stream(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(full)
-		return l.decode(ctx, free, full)
+		return guarded("decoding", func() error { return l.decode(ctx, free, full) })
 	})
-	group.Go(func() error { return l.send(ctx, full, free) })
+	group.Go(func() error {
+		return guarded("sending", func() error { return l.send(ctx, full, free) })
+	})
 	return group.Wait()
 }
 

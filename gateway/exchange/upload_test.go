@@ -102,7 +102,7 @@ func TestUploadInFlight(t *testing.T) {
 }
 
 func TestUploadsThatRace(t *testing.T) {
-	g := newExchange(t)
+	g := newExchange(t, func(o *exchange.Options) { o.Limits.OfAgency = 6 })
 	file := files(t)["police"]
 	var all []ended
 	var mu sync.Mutex
