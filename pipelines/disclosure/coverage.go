@@ -2,6 +2,7 @@ package disclosure
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -22,7 +23,11 @@ type reporting struct {
 
 // A place is a sector, region and quarter of a cell by dimension, level and node;
 // a zero is a root.
-type place struct{ sector, region, quarter spot }
+type place struct {
+	sectors string // codes, joined by commas: any of them
+	region  spot
+	quarter spot
+}
 
 type spot struct{ dim, level, node int } // dim counts from 1
 
@@ -51,14 +56,20 @@ func newReporting(l *lattice, c *gateway.Coverage) *reporting {
 // mixes reported with unreported, and one complete quarter is enough: partial
 // coverage is for the notes of a release, not for a status.
 func (r *reporting) missing(s *set, at []int) bool {
-	var sectors, regions []spot
+	var sectors []string
+	var regions []spot
 	quarter := spot{}
 	for i, dim := range s.dims {
 		here := spot{dim + 1, s.Set[i].Level, at[i]}
 		switch source := r.l.dims[dim].Source; {
 		case source.Kind == gateway.EventSector || source.Kind == gateway.FirstSector:
-			sectors = append(sectors, here)
-		case source.Kind == gateway.EventQuarter:
+			sectors = append(sectors, strings.Join(r.codes(here), ","))
+		case source.Kind == gateway.EventSectorCode:
+			sector, _, _ := strings.Cut(r.codes(here)[0], ".")
+			sectors = append(sectors, sector)
+		case source.Kind == gateway.SectorPair: // each of both must have reported
+			sectors = append(sectors, strings.Split(r.codes(here)[0], "+")...)
+		case source.Kind == gateway.EventQuarter || source.Kind == gateway.EventYear:
 			quarter = here
 		case source.Column == gateway.ColumnRegion:
 			regions = append(regions, here)
@@ -91,12 +102,19 @@ func (r *reporting) reported(p place) bool {
 	regions := slices.DeleteFunc(r.codes(p.region), func(code string) bool { return !r.known[code] })
 	var quarters []gateway.Quarter
 	for _, code := range r.codes(p.quarter) {
+		if r.l.dims[p.quarter.dim-1].Source.Kind == gateway.EventYear {
+			code += "Q1"
+		}
 		q, err := gateway.ParseQuarter(code)
-		if err == nil {
-			quarters = append(quarters, q)
+		if err != nil {
+			continue
+		}
+		quarters = append(quarters, q)
+		if r.l.dims[p.quarter.dim-1].Source.Kind == gateway.EventYear {
+			quarters = append(quarters, q+1, q+2, q+3)
 		}
 	}
-	for _, sector := range r.codes(p.sector) {
+	for sector := range strings.SplitSeq(p.sectors, ",") {
 		for region, full := range r.full[gateway.ContractID(sector)] {
 			if len(regions) > 0 && !slices.Contains(regions, region) {
 				continue

@@ -1,6 +1,11 @@
 package disclosure
 
-import "github.com/pana-exchange/pana/gateway"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/pana-exchange/pana/gateway"
+)
 
 // What the cube file declares about cells, before any data: structural zeros, and
 // names that are synonyms because one condition implies another (disclosure.md 2.1).
@@ -88,6 +93,55 @@ func (l *lattice) canonical(s *set, at []int) (*set, []int) {
 		}
 	}
 	return s, at
+}
+
+// sectors returns the cells that hold a cell of a pair or of a sector's code by
+// implication: the same cell with the sector in its place, where that is in the
+// lattice.
+func (l *lattice) sectors(s *set, at []int) []cellRef {
+	var refs []cellRef
+	for _, m := range l.def.Implied {
+		i, holds := l.names(s, at, m.If)
+		if !holds {
+			continue
+		}
+		kind := l.dims[s.dims[i]].Source.Kind
+		if kind != gateway.SectorPair && kind != gateway.EventSectorCode {
+			continue
+		}
+		if t, c := l.instead(s, at, i, m.Then); t != nil {
+			refs = append(refs, cellRef{t, c})
+		}
+	}
+	return refs
+}
+
+// instead returns the cell with a fact in the place of the condition in dimension
+// i, or nil.
+func (l *lattice) instead(s *set, at []int, i int, f gateway.Fact) (*set, int) {
+	type condition struct {
+		gateway.SetDimension
+
+		code string
+	}
+	all := []condition{{gateway.SetDimension{Name: f.Dimension, Level: l.def.Dimension(f.Dimension).Node(f.Node).Level}, f.Node}}
+	for j, sd := range s.Set {
+		if j != i {
+			all = append(all, condition{sd, l.dims[s.dims[j]].levels[sd.Level][at[j]].Code})
+		}
+	}
+	slices.SortFunc(all, func(a, b condition) int { return cmp.Compare(a.Name, b.Name) })
+	var g gateway.GroupingSet
+	var codes []string
+	for _, c := range all {
+		g, codes = append(g, c.SetDimension), append(codes, c.code)
+	}
+	t := l.byKey[g.Key(l.def)]
+	if t == nil {
+		return nil, 0
+	}
+	c, _ := l.cell(t, codes)
+	return t, c
 }
 
 // implied returns the place of a condition that the fact makes superfluous: its

@@ -211,11 +211,22 @@ func (p *protector) follow(s *set, c int, t *set, tat []int) state {
 // that is never published, and of a multi dimension too: its children are simply
 // those of the parent who are not in the cell. The only child of its parent never
 // comes here: it is a synonym.
+//
+// The sectors of a pair, and the sector of a code, are parents in another dimension
+// (disclosure.md 2.7): few children of the one who are not of the pair mean "every
+// child known to A is known to B".
 func (p *protector) nearParent(s *set, cell *tally, at []int) (bool, error) {
+	parents := p.l.sectors(s, at)
 	for i := range s.dims {
-		parent := &p.cells[s.parents[i].index][p.l.above(s, at, i)]
+		parents = append(parents, cellRef{s.parents[i], p.l.above(s, at, i)})
+	}
+	for _, ref := range parents {
+		var parent tally // of a set without any child: nothing was added
+		if cells := p.cells[ref.set.index]; cells != nil {
+			parent = cells[ref.at]
+		}
 		if parent.children < cell.children {
-			return false, gateway.Errorf(gateway.Internal, "grouping set %q: a cell has more children than its parent in %q", s.key, s.parents[i].key)
+			return false, gateway.Errorf(gateway.Internal, "grouping set %q: a cell has more children than its parent in %q", s.key, ref.set.key)
 		}
 		r, key := parent.children-cell.children, parent.key-cell.key
 		if p.law.small(r, func() uint64 { return p.keys.edge(r, key) }) {
