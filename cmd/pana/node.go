@@ -162,13 +162,15 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	if err != nil {
 		return nil, err
 	}
-	definitions, err := configs.Definitions()
+	// Of the built-in definitions one is offered: releases of two lineages over the
+	// same children would be two looks at each number (disclosure.md 2.0).
+	demo, err := configs.Definition("demo")
 	if err != nil {
 		return nil, err
 	}
 	return exchange.New(ctx, exchange.Options{
 		Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
-		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
+		Definitions: map[string]*gateway.Definition{"demo": demo}, Now: c.now, Rand: rand.Reader, Log: n.log,
 		FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads},
 	})
 }
@@ -213,13 +215,14 @@ func (n *node) listen(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", n.config.Listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", n.config.Listen)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return gateway.Errorf(gateway.Conflict, "%s is in use; choose another address with --listen", n.config.Listen)
 		}
 		return fmt.Errorf("listening on %s: %w", n.config.Listen, err)
 	}
+	n.listener = api.Listener(listener, 0)
 	n.closers = append(n.closers, func() error {
 		err := n.listener.Close()
 		if errors.Is(err, net.ErrClosed) {
