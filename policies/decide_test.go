@@ -44,10 +44,10 @@ func TestDecideMatrix(t *testing.T) {
 		gateway.RoleResearcher: {gateway.ActReadContract, gateway.ActReadRelease, gateway.ActAsk},
 		gateway.RoleOfficer: {
 			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
-			gateway.ActReadAudit, gateway.ActCloseRelease,
+			gateway.ActReadRisk, gateway.ActReadAudit, gateway.ActApproveRelease, gateway.ActCloseRelease,
 		},
 		gateway.RoleSteward: {
-			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
+			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch, gateway.ActReadRisk,
 			gateway.ActBuildRelease, gateway.ActCloseRelease,
 		},
 		gateway.RoleOperator: {gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess},
@@ -56,7 +56,7 @@ func TestDecideMatrix(t *testing.T) {
 	}
 	actions := []gateway.ActionName{
 		gateway.ActUpload, gateway.ActReadBatch, gateway.ActWithdrawBatch, gateway.ActReadContract, gateway.ActBuildRelease,
-		gateway.ActReadRelease, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActAsk, gateway.ActReadAudit,
+		gateway.ActReadRelease, gateway.ActReadRisk, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActAsk, gateway.ActReadAudit,
 		gateway.ActReadPolicy, gateway.ActManageAccess, "", "anything",
 	}
 	for role, allowed := range always {

@@ -51,14 +51,18 @@ test_built if {
 }
 
 test_approved if {
-	_allowed("approved") == _also(object.union(_close, {"researcher": {"release.ask", "release.read"}}))
+	_allowed("approved") == _also({
+		"officer": {"release.withdraw", "release.approve"},
+		"steward": {"release.withdraw"},
+		"researcher": {"release.ask", "release.read"},
+	})
 }
 
 test_superseded if _allowed("superseded") == _also(_close)
 
 test_failed if _allowed("failed") == _also(_close)
 
-test_withdrawn_is_closed_for_good if _allowed("withdrawn") == _always
+test_withdrawn_can_only_be_withdrawn_again if _allowed("withdrawn") == _also(_close)
 
 test_without_a_release if {
 	request := object.remove(_request("researcher", "release.read", ""), ["release"])

@@ -7,11 +7,11 @@ package access.officer
 
 # METADATA
 # description: |
-#   The officer approves a release that is built.
+#   The officer approves a release that is built, and may say so again.
 allow contains rego.metadata.rule().description if {
 	input.role == "officer"
 	input.action == "release.approve"
-	input.release.state == "built"
+	input.release.state in data.parameters.access.approvable
 }
 
 # METADATA
