@@ -223,7 +223,7 @@ func (s *stack) mediaTypes(t *testing.T) {
 	}
 	s.want(t, http.StatusOK, ask).decode(t, &table)
 	lines := must(csv.NewReader(bytes.NewReader(s.want(t, http.StatusOK, ask.with("Accept", "text/csv")).body)).ReadAll())(t)
-	want := [][]string{{"release", "measure", "region", "sector", "status", "value", "variance", "base", "decision"}}
+	want := [][]string{{"release", "measure", "region", "sector", "status", "value", "variance", "base", "decision", "policy", "notice"}}
 	values := 0
 	for _, cell := range table.Cells {
 		line := append([]string{"demo-1", "children"}, cell.Nodes...)
@@ -233,7 +233,7 @@ func (s *stack) mediaTypes(t *testing.T) {
 			values++
 			line = append(line, string(cell.Status), strconv.FormatInt(*cell.Value, 10), strconv.FormatFloat(table.Variance, 'g', -1, 64))
 		}
-		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision))
+		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), "policies of a test"))
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || values == 0 || len(table.Cells) != 20*6 {
 		t.Errorf("%d values in %d cells; JSON (-) and CSV (+):\n%s", values, len(table.Cells), diff)

@@ -155,7 +155,7 @@ func (s *stack) underWay(t *testing.T, agency gateway.AgencyID, want gateway.Bat
 // TestOneAtATime sends a batch while it is under way (B4) and while all places
 // are taken.
 func TestOneAtATime(t *testing.T) {
-	s := newStack(t, func(p parts) { p.exchange.Limits.Uploads = 2 })
+	s := newStack(t, func(p parts) { p.exchange.Limits.Uploads, p.exchange.Limits.OfAgency = 2, 2 })
 	file := small(t, 20)
 	c := sending("police", "police", file)
 	slow := s.start(t.Context(), c)
