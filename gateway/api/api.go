@@ -39,6 +39,7 @@ type Limits struct {
 	Rows      int           // of an upload; default 10,000,000
 	Idle      time.Duration // of waiting for 16 KiB of a body, or for its end; default 30 s
 	JSONBytes int64         // of any other body; default 1 MiB
+	Write     time.Duration // of taking an answer, from its first byte on; default 30 s
 }
 
 type server struct {
@@ -76,35 +77,41 @@ func (l Limits) withDefaults() Limits {
 	if l.JSONBytes == 0 {
 		l.JSONBytes = 1 << 20
 	}
+	if l.Write == 0 {
+		l.Write = 30 * time.Second
+	}
 	return l
 }
 
+// routes are listed in the README too. What a route reads of a request is read
+// only after the caller may try the act at all; where policy wants to see the
+// release first, the act is the nearest that needs none.
 func (s *server) routes(r chi.Router) {
 	r.Get("/contracts", s.handle(s.contracts))
 	r.Get("/contracts/{contract}", s.handle(s.contract))
 	r.Get("/contracts/{contract}/template.csv", s.handle(s.template))
-	r.Post("/contracts/{contract}/batches", s.handle(s.upload))
+	r.Post("/contracts/{contract}/batches", s.handle(s.may(gateway.ActUpload, s.upload)))
 
 	r.Get("/batches", s.handle(s.batches))
 	r.Get("/batches/{batch}", s.handle(s.batch))
 	r.Delete("/batches/{batch}", s.handle(s.withdraw))
 
 	r.Get("/releases", s.handle(s.releases))
-	r.Post("/releases", s.handle(s.build))
+	r.Post("/releases", s.handle(s.may(gateway.ActBuildRelease, s.build)))
 	r.Get("/releases/{release}", s.handle(s.release))
-	r.Delete("/releases/{release}", s.handle(s.closeRelease))
+	r.Delete("/releases/{release}", s.handle(s.may(gateway.ActReadRisk, s.closeRelease)))
 	r.Get("/releases/{release}/risk", s.handle(s.risk))
-	r.Post("/releases/{release}/approval", s.handle(s.approve))
-	r.Post("/releases/{release}/cubes/{cube}/table", s.handle(s.table))
+	r.Post("/releases/{release}/approval", s.handle(s.may(gateway.ActReadRisk, s.approve)))
+	r.Post("/releases/{release}/cubes/{cube}/table", s.handle(s.may(gateway.ActReadRelease, s.table)))
 
 	r.Get("/policies", s.handle(s.policies))
-	r.Get("/audit/leaves", s.handle(s.leaves))
+	r.Get("/audit/leaves", s.handle(s.may(gateway.ActReadAudit, s.leaves)))
 	r.Get("/audit/checkpoint", s.handle(s.checkpoint))
 
 	r.Get("/access/agencies", s.handle(s.agencies))
-	r.Post("/access/agencies", s.handle(s.addAgency))
+	r.Post("/access/agencies", s.handle(s.may(gateway.ActManageAccess, s.addAgency)))
 	r.Get("/access/keys", s.handle(s.keys))
-	r.Post("/access/keys", s.handle(s.addKey))
+	r.Post("/access/keys", s.handle(s.may(gateway.ActManageAccess, s.addKey)))
 	r.Delete("/access/keys/{key}", s.handle(s.revokeKey))
 }
 

@@ -20,9 +20,12 @@ func (s *server) policies(r *http.Request, caller gateway.Caller) (answer, error
 
 // leaves returns leaves of the ledger from an index on, at most 1,000 at once.
 func (s *server) leaves(r *http.Request, caller gateway.Caller) (answer, error) {
+	q, err := query(r)
+	if err != nil {
+		return answer{}, err
+	}
 	from := uint64(0)
-	if text := r.URL.Query().Get("from"); text != "" {
-		var err error
+	if text := q.Get("from"); text != "" {
 		from, err = strconv.ParseUint(text, 10, 63)
 		if err != nil {
 			return answer{}, gateway.Errorf(gateway.Invalid, "from is the index of a leaf")

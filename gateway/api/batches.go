@@ -75,6 +75,11 @@ func language(r *http.Request) string {
 // upload takes one batch: 201 with the receipt, 200 with the same bytes for a
 // retry (loading.md 3.1).
 func (s *server) upload(r *http.Request, caller gateway.Caller) (answer, error) {
+	// A contract that the caller may not know of is refused before its headers are.
+	_, err := s.Exchange.Contract(r.Context(), caller, gateway.ContractID(chi.URLParam(r, "contract")))
+	if err != nil {
+		return answer{}, err
+	}
 	u, err := s.uploadRequest(r)
 	if err != nil {
 		return answer{}, err
@@ -110,7 +115,11 @@ func (s *server) uploadRequest(r *http.Request) (exchange.Upload, error) {
 	if err != nil {
 		return u, err
 	}
-	u.Manifest, err = manifest(r.URL.Query())
+	q, err := query(r)
+	if err != nil {
+		return u, err
+	}
+	u.Manifest, err = manifest(q)
 	if err != nil {
 		return u, err
 	}
@@ -164,6 +173,16 @@ func contentDigest(h http.Header) (digest [sha256.Size]byte, err error) {
 		return digest, bad
 	}
 	return digest, nil
+}
+
+// query reads the query of an address. A pair that cannot be read is refused:
+// [url.URL.Query] drops it without a word.
+func query(r *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // whose text holds the pair
+		return nil, gateway.Errorf(gateway.Invalid, "the query is not one: NAME=VALUE pairs with & between them, escaped with %%")
+	}
+	return q, nil
 }
 
 // manifest reads the query parameters of an upload; an unknown or doubled one is

@@ -53,8 +53,23 @@ type event struct {
 	start   time.Time
 }
 
+// A handler answers an authenticated caller.
+type handler func(r *http.Request, caller gateway.Caller) (answer, error)
+
+// may lets a handler see only those callers that policy allows an action. Others
+// hear that there is nothing, whatever they sent, before it is judged.
+func (s *server) may(act gateway.ActionName, h handler) handler {
+	return func(r *http.Request, caller gateway.Caller) (answer, error) {
+		err := s.Exchange.May(r.Context(), caller, act)
+		if err != nil {
+			return answer{}, err
+		}
+		return h(r, caller)
+	}
+}
+
 // handle runs a handler for an authenticated caller.
-func (s *server) handle(h func(r *http.Request, caller gateway.Caller) (answer, error)) http.HandlerFunc {
+func (s *server) handle(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		e := event{request: rand.Text()[:12], start: s.Now()}
 		s.limitBody(w, r)
@@ -135,6 +150,10 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Request-Id", e.request)
+	if e.caller.Role != "" {
+		h.Set("Pana-Policy", string(s.Exchange.Policies().Revision()))
+		h.Set("Pana-Policy-Notice", s.Exchange.Notice)
+	}
 	if len(r.TransferEncoding) > 0 {
 		// A Content-Length may have stood beside the chunks: net/http drops it
 		// unseen. Whoever stands before us may have believed it (RFC 9112 6.1).
@@ -143,6 +162,9 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 	if a.location != "" {
 		h.Set("Location", a.location)
 	}
+	// Who does not read would hold the answer for ever. The server ends the deadline
+	// with the request.
+	_ = http.NewResponseController(w).SetWriteDeadline(s.Now().Add(s.Limits.Write))
 	w.WriteHeader(a.status)
 	n, writeErr := w.Write(a.body)
 	level := slog.LevelInfo

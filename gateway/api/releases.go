@@ -94,7 +94,11 @@ func (s *server) approve(r *http.Request, caller gateway.Caller) (answer, error)
 }
 
 func (s *server) closeRelease(r *http.Request, caller gateway.Caller) (answer, error) {
-	release, err := s.Exchange.CloseRelease(r.Context(), caller, releaseID(r), r.URL.Query().Get("reason"))
+	q, err := query(r)
+	if err != nil {
+		return answer{}, err
+	}
+	release, err := s.Exchange.CloseRelease(r.Context(), caller, releaseID(r), q.Get("reason"))
 	if err != nil {
 		return answer{}, err
 	}
@@ -113,17 +117,21 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	table, err := s.Exchange.Ask(r.Context(), caller, releaseID(r), gateway.Question{
+	a := answer{media: "application/json"}
+	encode := tableJSON
+	if prefersCSV(r.Header.Get("Accept")) {
+		a.media = "text/csv; charset=utf-8; header=present"
+		encode = func(t *gateway.Table) ([]byte, error) { return tableCSV(t, s.Exchange.Notice) }
+	}
+	// The digest of these very bytes is in the ledger: nothing may change them.
+	a.body, err = s.Exchange.Ask(r.Context(), caller, releaseID(r), gateway.Question{
 		Cube: chi.URLParam(r, "cube"), Measure: request.Measure, GroupBy: request.GroupBy,
 		Filter: request.Filter, Purpose: request.Purpose,
-	})
+	}, encode)
 	if err != nil {
 		return answer{}, err
 	}
-	if prefersCSV(r.Header.Get("Accept")) {
-		return tableCSV(table)
-	}
-	return jsonAnswer(http.StatusOK, table)
+	return a, nil
 }
 
 // prefersCSV reports whether Accept names CSV before JSON or anything.
@@ -140,15 +148,21 @@ func prefersCSV(accept string) bool {
 	return false
 }
 
-// tableCSV writes one line a cell. Every cell of the file is a code, a status or
-// a number, so nothing in it can be a spreadsheet formula.
-func tableCSV(t *gateway.Table) (answer, error) {
+func tableJSON(t *gateway.Table) ([]byte, error) {
+	a, err := jsonAnswer(http.StatusOK, t)
+	return a.body, err
+}
+
+// tableCSV writes one line a cell. Every cell of the file is a code, a status, a
+// number or a sentence of ours, so nothing in it can be a spreadsheet formula. Whose
+// policies are in force stands in each line, because headers of HTTP are not saved.
+func tableCSV(t *gateway.Table, notice string) ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	header := append(append([]string{"release", "measure"}, t.Dimensions...), "status", "value", "variance", "base", "decision")
+	header := append(append([]string{"release", "measure"}, t.Dimensions...), "status", "value", "variance", "base", "decision", "policy", "notice")
 	err := w.Write(header)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	for _, c := range t.Cells {
 		value, variance := "", ""
@@ -156,12 +170,12 @@ func tableCSV(t *gateway.Table) (answer, error) {
 			value, variance = strconv.FormatInt(*c.Value, 10), strconv.FormatFloat(t.Variance, 'g', -1, 64)
 		}
 		line := append(append([]string{string(t.Release), string(t.Measure)}, c.Nodes...),
-			string(c.Status), value, variance, strconv.Itoa(t.Base), t.Decision)
+			string(c.Status), value, variance, strconv.Itoa(t.Base), t.Decision, string(t.Policy), notice)
 		err = w.Write(line)
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
 	}
 	w.Flush()
-	return answer{media: "text/csv; charset=utf-8; header=present", body: b.Bytes()}, w.Error()
+	return b.Bytes(), w.Error()
 }
