@@ -13,7 +13,7 @@ const MaxVariables = 2000
 
 // maxWork bounds the time of one Protect, in entries of tableaus touched. A count
 // and not a clock, so that the same tables are refused everywhere: some minutes.
-const maxWork = 40_000_000_000
+const maxWork = 120_000_000_000
 
 // maxEntries bounds the memory of one tableau, 8 bytes an entry.
 const maxEntries = 16_000_000
