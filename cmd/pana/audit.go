@@ -94,18 +94,24 @@ const (
 )
 
 func (c *cli) auditVerifyCommand() *cobra.Command {
-	var key, save string
+	var key, save, since string
 	var flags clientFlags
 	command := &cobra.Command{
 		Use: "verify [DIR]", Short: "Verify the ledger: every leaf, against the signed checkpoint",
 		Long: `Verify the ledger in DIR (leaves.jsonl and checkpoint), or read it from a running
 gateway and verify that; --save DIR keeps what was read. --key is the ledger's public
-key, which "pana keys init" printed: keep your own copy.`,
+key, which "pana keys init" printed: keep your own copy. --since is a checkpoint that
+you kept from an earlier time: the ledger must continue it.`,
 		Example: `  pana audit verify --key "$LEDGER_KEY" --save ledger
-  pana audit verify --key "$LEDGER_KEY" ledger`,
+  pana audit verify --key "$LEDGER_KEY" ledger
+  pana audit verify --key "$LEDGER_KEY" --since ledger/checkpoint`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			verifier, err := ledgerKey(key)
+			if err != nil {
+				return err
+			}
+			earlier, err := readSince(since)
 			if err != nil {
 				return err
 			}
@@ -113,30 +119,54 @@ key, which "pana keys init" printed: keep your own copy.`,
 			if len(args) == 1 {
 				log, err = readLog(args[0])
 			} else {
-				log, err = c.fetchLog(cmd.Context(), &flags, save)
+				log, err = c.fetchLog(cmd.Context(), &flags, verifier, save)
 			}
 			if err != nil {
 				return err
 			}
+			log.since = earlier
 			size, err := log.verify(verifier)
 			if err != nil {
 				return refusal{fmt.Errorf("the ledger does not verify: %w", err)}
 			}
-			return c.print(map[string]any{"leaves": size, "verified": true}, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%d leaves, verified\n", size)
-				return err
-			})
+			return c.printVerified(size, log.newer)
 		},
 	}
 	flags.add(command)
 	command.Flags().StringVar(&key, "key", os.Getenv("PANA_LEDGER_KEY"), "the ledger's public key (or PANA_LEDGER_KEY)")
+	command.Flags().StringVar(&since, "since", "", "file with a checkpoint that you kept earlier; the ledger must continue it")
 	command.Flags().StringVar(&save, "save", "", "directory to keep the leaves and the checkpoint in")
 	return command
+}
+
+func (c *cli) printVerified(size uint64, newer int) error {
+	verified := map[string]any{"leaves": size, "newer": newer, "verified": true}
+	return c.print(verified, func(w io.Writer) error {
+		text := fmt.Sprintf("%d leaves, verified", size)
+		if newer > 0 {
+			text += fmt.Sprintf("; %d newer leaves are not covered by the checkpoint yet", newer)
+		}
+		_, err := fmt.Fprintln(w, text)
+		return err
+	})
+}
+
+func readSince(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the officer names the file
+	if err != nil {
+		return "", usageError{errors.New("the earlier checkpoint cannot be read: " + path)}
+	}
+	return string(text), nil
 }
 
 type exported struct {
 	leaves     [][]byte
 	checkpoint string
+	since      string // a checkpoint that was kept earlier, or ""
+	newer      int    // leaves that were read beyond the checkpoint, and dropped
 }
 
 func (e exported) verify(key note.Verifier) (uint64, error) {
@@ -148,7 +178,7 @@ func (e exported) verify(key note.Verifier) (uint64, error) {
 				}
 			}
 		},
-		Checkpoint: e.checkpoint,
+		Checkpoint: e.checkpoint, Since: e.since,
 	}, key)
 }
 
@@ -166,17 +196,20 @@ func readLog(dir string) (exported, error) {
 	if err != nil {
 		return exported{}, usageError{errors.New("there is no " + checkpointFile + " in " + dir)}
 	}
-	return exported{bytes.Split(bytes.TrimSuffix(leaves, []byte("\n")), []byte("\n")), string(checkpoint)}, nil
+	log := exported{checkpoint: string(checkpoint)}
+	if len(leaves) > 0 {
+		log.leaves = bytes.Split(bytes.TrimSuffix(leaves, []byte("\n")), []byte("\n"))
+	}
+	return log, nil
 }
 
-// fetchLog reads the whole ledger of a gateway, the checkpoint first: a later
-// leaf is covered by no signature yet, and VerifyLog allows that.
-func (c *cli) fetchLog(ctx context.Context, flags *clientFlags, save string) (exported, error) {
+// fetchLog reads the ledger of a gateway up to its checkpoint, and keeps it.
+func (c *cli) fetchLog(ctx context.Context, flags *clientFlags, key note.Verifier, save string) (exported, error) {
 	cl, err := flags.client()
 	if err != nil {
 		return exported{}, err
 	}
-	log, err := cl.log(ctx)
+	log, err := cl.log(ctx, key)
 	if err != nil || save == "" {
 		return log, err
 	}
@@ -195,7 +228,14 @@ func (c *cli) fetchLog(ctx context.Context, flags *clientFlags, save string) (ex
 	)
 }
 
-func (c *client) log(ctx context.Context) (exported, error) {
+// log reads the ledger up to its checkpoint. The leaves come first, so that the
+// checkpoint covers them and the leaf of their reading; what was logged between the
+// two is read after. A leaf beyond the checkpoint has no signature and is dropped.
+func (c *client) log(ctx context.Context, key note.Verifier) (exported, error) {
+	leaves, err := c.leaves(ctx, 0)
+	if err != nil {
+		return exported{}, err
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/audit/checkpoint", nil)
 	if err != nil {
 		return exported{}, usageError{errors.New("the gateway's address is not one: " + c.base)}
@@ -204,11 +244,24 @@ func (c *client) log(ctx context.Context) (exported, error) {
 	if err != nil {
 		return exported{}, err
 	}
-	leaves, err := c.leaves(ctx, 0)
-	if err != nil {
-		return exported{}, err
-	}
 	log := exported{checkpoint: string(checkpoint)}
+	// A checkpoint that does not open is kept with the leaves: verifying says what it is.
+	tree, openErr := ledger.OpenCheckpoint(log.checkpoint, key)
+	covered := len(leaves)
+	if openErr == nil {
+		covered = int(tree.N)
+	}
+	if len(leaves) < covered {
+		rest, err := c.leaves(ctx, uint64(len(leaves)))
+		if err != nil {
+			return exported{}, err
+		}
+		leaves = append(leaves, rest...)
+	}
+	if len(leaves) > covered {
+		log.newer = len(leaves) - covered
+		leaves = leaves[:covered]
+	}
 	for _, leaf := range leaves {
 		log.leaves = append(log.leaves, leaf)
 	}

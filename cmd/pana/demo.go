@@ -355,7 +355,7 @@ func (d *demo) release(ctx context.Context) error {
 
 // audit reads the log as the officer does and verifies it.
 func (d *demo) audit(ctx context.Context) error {
-	log, err := d.keys["officer"].log(ctx)
+	log, err := d.keys["officer"].log(ctx, d.node.keys.Verifier())
 	if err != nil {
 		return err
 	}

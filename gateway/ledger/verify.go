@@ -16,6 +16,9 @@ type Log struct {
 	// checkpoint alone proves the leaves; the hashes say which one is bad.
 	Hashes     iter.Seq2[tlog.Hash, error]
 	Checkpoint string
+	// Since is an earlier checkpoint of the same log, kept by whoever verifies it, or
+	// "". A log that was rewritten and signed anew does not continue it.
+	Since string
 }
 
 // A LeafError names the first leaf that is not what was logged.
@@ -30,16 +33,32 @@ func (e *LeafError) Error() string { return fmt.Sprintf("ledger: leaf %d: %s", e
 var (
 	errRoot  = errors.New("ledger: the leaves do not have the checkpoint's root")
 	errShort = errors.New("ledger: fewer leaves than the checkpoint says")
+	errSince = errors.New("ledger: the log does not continue the earlier checkpoint: it was rewritten")
+	errOlder = errors.New("ledger: the checkpoint is older than the earlier one: the log was put back or cut off")
 )
 
-// VerifyLog checks the form of every leaf, its place, its stored hashes, and that
-// the leaves have the root that the checkpoint signed. It returns how many leaves
-// there are: those after the checkpoint's size are covered by no signature yet.
+const unsignedLeaf = "the checkpoint does not cover it: it has no signature"
+
+// VerifyLog checks the form of every leaf, its place, its stored hashes, that the
+// leaves have the root that the checkpoint signed, and that they continue the earlier
+// checkpoint. It returns how many leaves there are, all of which the checkpoint covers:
+// a leaf beyond it is refused, because nobody signed it.
 // An error that can name the first bad leaf is a [*LeafError].
 func VerifyLog(log Log, key note.Verifier) (uint64, error) {
-	tree, err := OpenCheckpoint(log.Checkpoint, key)
+	covered, tail, err := VerifyGrowing(log, key)
+	if err == nil && tail > 0 {
+		return covered, &LeafError{covered, unsignedLeaf}
+	}
+	return covered, err
+}
+
+// VerifyGrowing is [VerifyLog] of a log that grew while it was read. It returns how
+// many leaves the checkpoint covers, and how many follow whose form, place and hashes
+// are good but that have no signature: of these nothing is proved.
+func VerifyGrowing(log Log, key note.Verifier) (covered, tail uint64, err error) {
+	roots, size, err := log.signed(key)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	next, stop := noHashes, func() {}
 	if log.Hashes != nil {
@@ -47,27 +66,59 @@ func VerifyLog(log Log, key note.Verifier) (uint64, error) {
 	}
 	defer stop()
 	var f frontier
-	proved := tree.N == 0 && f.root() == tree.Hash
+	if err := roots.check(&f); err != nil {
+		return 0, 0, err
+	}
 	for data, err := range log.Leaves {
 		if err != nil {
-			return f.size, fmt.Errorf("reading leaf %d: %w", f.size, err)
+			return f.size, 0, fmt.Errorf("reading leaf %d: %w", f.size, err)
 		}
 		if err := f.check(data, next, log.Hashes != nil); err != nil {
-			return f.size, err
+			return f.size, 0, err
 		}
-		if f.size == unsigned(tree.N) {
-			if proved = f.root() == tree.Hash; !proved {
-				return f.size, errRoot
-			}
+		if err := roots.check(&f); err != nil {
+			return f.size, 0, err
 		}
 	}
-	switch {
-	case f.size < unsigned(tree.N):
-		return f.size, errShort
-	case !proved:
-		return f.size, errRoot
+	if f.size < size {
+		return f.size, 0, errShort
 	}
-	return f.size, nil
+	return size, f.size - size, nil
+}
+
+// signedRoots are the trees that the leaves must have at their sizes.
+type signedRoots []struct {
+	tree tlog.Tree
+	err  error // when they do not
+}
+
+// signed opens the checkpoints, and returns the size of the newer one.
+func (l *Log) signed(key note.Verifier) (signedRoots, uint64, error) {
+	tree, err := OpenCheckpoint(l.Checkpoint, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	roots := signedRoots{{tree, errRoot}}
+	if l.Since != "" {
+		since, err := OpenCheckpoint(l.Since, key)
+		if err != nil {
+			return nil, 0, fmt.Errorf("opening the earlier checkpoint: %w", err)
+		}
+		if since.N > tree.N {
+			return nil, 0, errOlder
+		}
+		roots = append(signedRoots{{since, errSince}}, roots...)
+	}
+	return roots, unsigned(tree.N), nil
+}
+
+func (s signedRoots) check(f *frontier) error {
+	for _, want := range s {
+		if unsigned(want.tree.N) == f.size && f.root() != want.tree.Hash {
+			return want.err
+		}
+	}
+	return nil
 }
 
 func noHashes() (tlog.Hash, error, bool) { return tlog.Hash{}, nil, false }

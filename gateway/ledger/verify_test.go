@@ -85,8 +85,96 @@ func TestRewrittenHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	grown.add(t, later)
-	if n, err := VerifyLog(grown.log(checkpoint), k); n != 21 || err != nil {
-		t.Errorf("a log that grew: %d, %v", n, err)
+	_, err = VerifyLog(grown.log(checkpoint), k)
+	if bad, named := errors.AsType[*LeafError](err); !named || bad.Index != 20 {
+		t.Errorf("a leaf that nobody signed: %v", err)
+	}
+	if n, tail, err := VerifyGrowing(grown.log(checkpoint), k); n != 20 || tail != 1 || err != nil {
+		t.Errorf("a log that grew: %d, %d, %v", n, tail, err)
+	}
+}
+
+// The last leaf edited and three invented after it do not verify beside a checkpoint
+// that is honest but shorter, and are never counted as verified.
+func TestInventedTail(t *testing.T) {
+	k := newKey(t, "pana/a", "1")
+	honest, forged := filled(t, 20), &memory{}
+	checkpoint, err := SignCheckpoint(honest.tree(t, 19), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range honest.leaves[:19] {
+		forged.add(t, data)
+	}
+	for i := uint64(19); i < 23; i++ {
+		leaf := example(i)
+		leaf.Outcome = Denied
+		data, err := leaf.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged.add(t, data)
+	}
+	n, err := VerifyLog(forged.log(checkpoint), k)
+	if bad, named := errors.AsType[*LeafError](err); !named || bad.Index != 19 || n != 19 {
+		t.Errorf("%d leaves, %v", n, err)
+	}
+	if n, tail, err := VerifyGrowing(forged.log(checkpoint), k); n != 19 || tail != 4 || err != nil {
+		t.Errorf("%d covered, %d not, %v", n, tail, err)
+	}
+}
+
+// A log that was rewritten and signed anew, by whoever has the key, does not continue
+// the checkpoint that an officer kept (trust.md 4.1).
+func TestSince(t *testing.T) {
+	k := newKey(t, "pana/a", "1")
+	honest, forged := filled(t, 20), &memory{}
+	for i, data := range honest.leaves {
+		if i == 7 {
+			leaf := example(7)
+			leaf.Outcome = Denied
+			var err error
+			if data, err = leaf.Encode(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		forged.add(t, data)
+	}
+	sign := func(m *memory, n int) string {
+		t.Helper()
+		checkpoint, err := SignCheckpoint(m.tree(t, n), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return checkpoint
+	}
+	verify := func(m *memory, checkpoint, since string) error {
+		log := m.log(checkpoint)
+		log.Since = since
+		_, err := VerifyLog(log, k)
+		return err
+	}
+	for _, n := range []int{0, 1, 7, 8, 13, 20} {
+		if err := verify(honest, sign(honest, 20), sign(honest, n)); err != nil {
+			t.Errorf("since %d: %v", n, err)
+		}
+		want := error(nil)
+		if n > 7 {
+			want = errSince
+		}
+		if err := verify(forged, sign(forged, 20), sign(honest, n)); !errors.Is(err, want) {
+			t.Errorf("rewritten since %d: %v", n, err)
+		}
+	}
+	short := &memory{}
+	for _, data := range honest.leaves[:10] {
+		short.add(t, data)
+	}
+	if err := verify(short, sign(short, 10), sign(honest, 13)); !errors.Is(err, errOlder) {
+		t.Errorf("cut off: %v", err)
+	}
+	if err := verify(honest, sign(honest, 20), "nonsense"); err == nil {
+		t.Error("an earlier checkpoint that is none passes")
 	}
 }
 
