@@ -1,6 +1,7 @@
 package disclosure
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"strings"
@@ -439,6 +440,27 @@ func TestDefinitionsRefused(t *testing.T) {
 		}
 		if _, err := Protect(NewRaw(d), release(demo(), 1, 1)); !errors.Is(err, gateway.Invalid) {
 			t.Errorf("%s: Protect says %v", name, err)
+		}
+	}
+}
+
+// A budget is pinned in its release, so it must be the same to the last bit.
+func TestPlanIsDeterministic(t *testing.T) {
+	pinned := func() string {
+		b, err := Plan(demo())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	first := pinned()
+	for range 20 {
+		if pinned() != first {
+			t.Fatal("another budget of the same definition")
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package disclosure
 
-import "math/bits"
+import (
+	"maps"
+	"math/bits"
+	"slices"
+)
 
 // A family is the grouping sets of some cubes as the budget sees them: which
 // dimensions each names, and how much it tells. Levels of a tree fall together.
@@ -35,6 +39,7 @@ type family struct {
 	a      []float64 // by dimension
 	block  uint64    // dimensions whose margins are not sums
 	weight map[uint64]float64
+	masks  []uint64 // of weight, in one order: sums of floats depend on it
 }
 
 func newFamily(l *lattice) *family {
@@ -50,6 +55,7 @@ func newFamily(l *lattice) *family {
 		mask := s.mask()
 		f.weight[mask] = max(f.weight[mask], coincide(len(s.Measures)))
 	}
+	f.masks = slices.Sorted(maps.Keys(f.weight))
 	return f
 }
 
@@ -69,7 +75,8 @@ func (s *set) mask() uint64 {
 // inner returns q(T) within the sets whose block dimensions are exactly blocks.
 func (f *family) inner(t, blocks uint64) float64 {
 	q := 0.0
-	for mask, w := range f.weight {
+	for _, mask := range f.masks {
+		w := f.weight[mask]
 		if mask&f.block != blocks || t&^mask != 0 {
 			continue
 		}
@@ -112,7 +119,7 @@ func (f *family) at(c uint64) float64 {
 // depths returns the largest precision by number of named dimensions.
 func (f *family) depths() []float64 {
 	var by []float64
-	for c := range f.weight {
+	for _, c := range f.masks {
 		k := bits.OnesCount64(c)
 		for len(by) <= k {
 			by = append(by, 0)
