@@ -42,6 +42,14 @@
 // rounded inwards. In tables of three and more dimensions whole numbers can narrow
 // an interval a little further.
 //
+// Where it is coarser than the specification: the near-parent rule compares with K
+// and draws no threshold, because the draw needs the members' keys; in components of
+// more than 100,000 entries a repair chooses by dual prices instead of trying every
+// candidate, several far from one another at once; a cell of an earlier release counts
+// as known at its present value, which gives an attacker more and not less. A
+// combination of hidden magnitudes that one contributor dominates is not looked for
+// (UserSupport issue 160).
+//
 // It does no I/O and knows no clock and no chance: the same counts and rules give
 // the same bytes, in whatever order the counts came.
 package suppress

@@ -21,7 +21,7 @@ func labelOf(pairs ...string) string {
 	return strings.Join(parts, "|")
 }
 
-// The patterns that GaussSuppression 1.0 (CRAN) publishes for its example data, for
+// The patterns that GaussSuppression (CRAN) publishes for its example data, for
 // the primary rule and for elimination alone. Source: testdata/smallcounts_*.csv.
 func TestSmallCounts(t *testing.T) {
 	age, geo, eu := flat("age", "young", "old"), flat("geo", "Iceland", "Portugal", "Spain"), tree("geo", "EU: Portugal Spain", "nonEU: Iceland")

@@ -13,8 +13,9 @@ import (
 //
 // Why not floating point: these programs are degenerate through and through, most
 // cells being 0 or fixed by their margins, and the question is whether an interval
-// is empty. gonum's simplex calls itself unreliable when near-singular (gonum issue
-// 1914; it stops with ErrBland or ErrSingular on redundant margins). The matrix of
+// is empty, which a tolerance cannot answer. gonum's optimize/convex/lp wants full
+// row rank, which the margins of a table never have, factors the basis anew at every
+// step, and has an open report of failures (gonum issue 1914). The matrix of
 // a table is nearly unimodular, so the denominator is mostly 1 and the integers
 // stay small; when they do not fit 64 bits the audit refuses.
 type tableau struct {
