@@ -23,6 +23,27 @@ type anchor struct {
 	note string     // that could not be written yet, or ""
 }
 
+// begin writes the file of a ledger without leaves, unless it is there. When a process
+// is killed between its first transaction and the file's next checkpoint, the file is
+// older than the ledger, as it may be after any other transaction, but never missing.
+func (a *anchor) begin(signer note.Signer) error {
+	if _, err := os.Stat(a.path); err == nil {
+		return nil
+	}
+	root, err := tlog.TreeHash(0, nil)
+	if err != nil {
+		return fmt.Errorf("hashing an empty ledger: %w", err)
+	}
+	signed, err := ledger.SignCheckpoint(tlog.Tree{N: 0, Hash: root}, signer)
+	if err != nil {
+		return fmt.Errorf("signing an empty ledger: %w", err)
+	}
+	if err := replaceFile(a.path, []byte(signed)); err != nil {
+		return fmt.Errorf("writing the checkpoint file: %w", err)
+	}
+	return nil
+}
+
 // put replaces the file by a newer checkpoint. When that fails the change it belongs
 // to stands, and ready refuses the next one until the file is written.
 func (a *anchor) put(size uint64, signed string) {

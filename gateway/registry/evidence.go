@@ -28,24 +28,55 @@ func (r *Registry) verifyEvidence(ctx context.Context) error {
 	if err := r.verifyTail(ctx, size); err != nil {
 		return err
 	}
-	var signed string
-	if err := r.read.QueryRowContext(ctx, `SELECT note FROM head`).Scan(&signed); err != nil {
-		return fmt.Errorf("reading the checkpoint: %w", err)
-	}
-	if signed != "" {
-		tree, err := ledger.OpenCheckpoint(signed, r.opt.Verifier)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrEvidence, err)
-		}
-		if err := r.verifyTree(ctx, tree, size, "the stored checkpoint"); err != nil {
-			return err
-		}
-	}
-	tree, found, err := r.anchor.read(r.opt.Verifier)
-	if err != nil || !found {
+	if size > 0 {
+		_, err = r.verifySigned(ctx, size)
 		return err
 	}
-	return r.verifyTree(ctx, tree, size, "the checkpoint file")
+	if _, err := r.verifySigned(ctx, 0); err != nil {
+		return err
+	}
+	// The file must be there before the first leaf is: from then on its absence means
+	// that somebody took it away.
+	return r.anchor.begin(r.opt.Signer)
+}
+
+const restore = "put the files back from a copy, as a pair, and call the data protection officer"
+
+// verifySigned holds the first size leaves against the stored checkpoint and the
+// checkpoint file. Every ledger has both from its first leaf on: where one is missing,
+// the history could have been rewritten without the signing key. It returns the
+// stored checkpoint, which may be "" when there are no leaves.
+func (r *Registry) verifySigned(ctx context.Context, size uint64) (string, error) {
+	var signed string
+	var covers uint64
+	if err := r.read.QueryRowContext(ctx, `SELECT note, signed FROM head`).Scan(&signed, &covers); err != nil {
+		return "", fmt.Errorf("reading the checkpoint: %w", err)
+	}
+	file, found, err := r.anchor.read(r.opt.Verifier)
+	if err != nil {
+		return "", err
+	}
+	if found {
+		if err := r.verifyTree(ctx, file, size, "the checkpoint file"); err != nil {
+			return "", err
+		}
+	} else if size > 0 {
+		return "", fmt.Errorf("%w: the checkpoint file is missing; %s", ErrEvidence, restore)
+	}
+	if size == 0 {
+		return signed, nil
+	}
+	if signed == "" || covers == 0 {
+		return "", fmt.Errorf("%w: the ledger has %d leaves and no stored checkpoint; %s", ErrEvidence, size, restore)
+	}
+	tree, err := ledger.OpenCheckpoint(signed, r.opt.Verifier)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	if unsigned(tree.N) != covers {
+		return "", fmt.Errorf("%w: the head says that %d leaves are signed, the stored checkpoint signs %d", ErrEvidence, covers, tree.N)
+	}
+	return signed, r.verifyTree(ctx, tree, size, "the stored checkpoint")
 }
 
 // verifyHead holds the head against leaves and hashes: leaves == head, and
@@ -105,16 +136,55 @@ func (r *Registry) verifyTree(ctx context.Context, tree tlog.Tree, size uint64, 
 	return nil
 }
 
-// Verify checks the whole ledger, leaf by leaf, against the stored checkpoint. It
+// Verify checks the whole ledger, leaf by leaf, against the stored checkpoint and the
+// checkpoint file, and every detail against its leaf. Only then does it sign what was
+// logged since: a signature on leaves that were altered would make them evidence. It
 // returns how many leaves there are.
 func (r *Registry) Verify(ctx context.Context) (uint64, error) {
-	signed, err := r.Checkpoint(ctx)
+	size, err := r.Size(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return ledger.VerifyLog(ledger.Log{
+	signed, err := r.verifySigned(ctx, size)
+	if err != nil {
+		return 0, err
+	}
+	if size == 0 {
+		return 0, nil
+	}
+	covered, tail, err := ledger.VerifyGrowing(ledger.Log{
 		Leaves: r.RawLeaves(ctx, 0), Hashes: r.Hashes(ctx), Checkpoint: signed,
 	}, r.opt.Verifier)
+	if err != nil {
+		return covered, err
+	}
+	if err := r.verifyDetails(ctx); err != nil {
+		return covered, err
+	}
+	if tail > 0 {
+		_, err = r.Checkpoint(ctx)
+	}
+	return covered + tail, err
+}
+
+// verifyDetails holds what is stored beside the leaves against what they commit to.
+// What was erased is not missed.
+func (r *Registry) verifyDetails(ctx context.Context) error {
+	for leaf, err := range r.Leaves(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		d, err := r.detail(ctx, leaf)
+		switch {
+		case errors.Is(err, gateway.NotFound) && leaf.Event != ledger.BatchCommit:
+			continue
+		case err != nil:
+			return fmt.Errorf("%w: what leaf %d commits to: %w", ErrEvidence, leaf.Seq, err)
+		case leaf.Commit != ledger.Commitment(d.Salt, d.Body):
+			return fmt.Errorf("%w: leaf %d does not commit to the detail that is stored", ErrEvidence, leaf.Seq)
+		}
+	}
+	return nil
 }
 
 // Size returns how many leaves the ledger has.
@@ -297,15 +367,19 @@ func (r *Registry) Detail(ctx context.Context, seq uint64) (Detail, error) {
 		if err != nil {
 			return Detail{}, err
 		}
-		if leaf.Event == ledger.BatchCommit {
-			return r.commitDetail(ctx, gateway.BatchID(leaf.Object))
-		}
-		break
+		return r.detail(ctx, leaf)
+	}
+	return Detail{}, gateway.Errorf(gateway.NotFound, "there is no leaf %d", seq)
+}
+
+func (r *Registry) detail(ctx context.Context, leaf ledger.Leaf) (Detail, error) {
+	if leaf.Event == ledger.BatchCommit {
+		return r.commitDetail(ctx, gateway.BatchID(leaf.Object))
 	}
 	var d Detail
-	err := r.read.QueryRowContext(ctx, `SELECT salt, body FROM detail WHERE seq = ?`, seq).Scan(&d.Salt, &d.Body)
+	err := r.read.QueryRowContext(ctx, `SELECT salt, body FROM detail WHERE seq = ?`, leaf.Seq).Scan(&d.Salt, &d.Body)
 	if err != nil {
-		return Detail{}, missing(err, "leaf %d has no detail", seq)
+		return Detail{}, missing(err, "leaf %d has no detail", leaf.Seq)
 	}
 	return d, nil
 }

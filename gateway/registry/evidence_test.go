@@ -107,19 +107,120 @@ func TestForgedTailIsRefused(t *testing.T) {
 	if _, err := Open(t.Context(), opt); !errors.Is(err, ErrEvidence) {
 		t.Fatalf("got %v", err)
 	}
-	// Even without the checkpoint inside, the file beside it tells.
-	db, err := sql.Open("sqlite", opt.Path)
+}
+
+// Whoever rewrites history without the signing key can take the signatures away, but
+// not make others: a ledger without one is refused, and nothing signs it anew.
+func TestTakenSignaturesAreRefused(t *testing.T) {
+	for name, take := range map[string]func(t *testing.T, path string){
+		"stored_checkpoint": func(t *testing.T, path string) { t.Helper(); tamper(t, path, `UPDATE head SET note = '', signed = 0`) },
+		"its_size":          func(t *testing.T, path string) { t.Helper(); tamper(t, path, `UPDATE head SET signed = 0`) },
+		"its_text":          func(t *testing.T, path string) { t.Helper(); tamper(t, path, `UPDATE head SET note = ''`) },
+		"another_size":      func(t *testing.T, path string) { t.Helper(); tamper(t, path, `UPDATE head SET signed = signed - 1`) },
+		"checkpoint_file": func(t *testing.T, path string) {
+			t.Helper()
+			if err := os.Remove(path + ".checkpoint"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"both": func(t *testing.T, path string) {
+			t.Helper()
+			tamper(t, path, `UPDATE head SET note = '', signed = 0`)
+			if err := os.Remove(path + ".checkpoint"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opt, _ := stopped(t, 5)
+			take(t, opt.Path)
+			for range 2 { // the first try mends nothing
+				r, err := Open(t.Context(), opt)
+				if err == nil {
+					_ = r.Close()
+				}
+				if !errors.Is(err, ErrEvidence) {
+					t.Fatalf("got %v", err)
+				}
+			}
+		})
+	}
+}
+
+// A process may be killed between any transaction, the first too, and the writing of
+// the checkpoint file.
+func TestOlderCheckpointFile(t *testing.T) {
+	c := newClock()
+	opt := c.options(t)
+	r := mustOpen(t, opt)
+	empty, err := os.ReadFile(opt.Path + ".checkpoint")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), `UPDATE head SET note = '', signed = 0`); err != nil {
+	grow(t, r, 1)
+	var covers int
+	if err := r.read.QueryRowContext(t.Context(), `SELECT signed FROM head`).Scan(&covers); err != nil || covers != 1 {
+		t.Fatalf("the first leaf is not signed: %d, %v", covers, err)
+	}
+	if err := errors.Join(r.closePools(), os.WriteFile(opt.Path+".checkpoint", empty, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
+	r = mustOpen(t, opt)
+	grow(t, r, 1)
+	if _, err := r.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), opt); !errors.Is(err, ErrEvidence) || !strings.Contains(err.Error(), "checkpoint file") {
-		t.Fatalf("got %v", err)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r = mustOpen(t, opt)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Verify signs nothing that it has not checked, and checks what leaves commit to.
+func TestVerify(t *testing.T) {
+	for name, statements := range map[string]string{
+		"a leaf says another thing": `UPDATE leaf SET data = CAST(replace(CAST(data AS TEXT), '"done"', '"denied"') AS BLOB) WHERE seq = 2`,
+		"the checkpoint is gone":    `UPDATE head SET note = '', signed = 0`,
+		"a detail is another":       `UPDATE detail SET body = CAST('"y"' AS BLOB) WHERE seq = 5`,
+		"a salt is another":         `UPDATE detail SET salt = randomblob(16) WHERE seq = 5`,
+		"a receipt is another":      `UPDATE batch SET receipt = randomblob(100)`,
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			c := newClock()
+			r := mustOpen(t, c.options(t))
+			addAgencies(t, r)
+			r.load(t, intent("police-a", "key", "content"))
+			grow(t, r, 4)
+			tamper(t, r.opt.Path, statements)
+			var before, after int
+			head := func(n *int) {
+				t.Helper()
+				if err := r.read.QueryRowContext(t.Context(), `SELECT signed FROM head`).Scan(n); err != nil {
+					t.Fatal(err)
+				}
+			}
+			head(&before)
+			if _, err := r.Verify(t.Context()); err == nil {
+				t.Error("it verifies")
+			}
+			if head(&after); after != before {
+				t.Error("what did not verify was signed")
+			}
+			if err := r.closePools(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	r, _ := start(t)
+	r.load(t, intent("police-a", "key", "content"))
+	if _, err := r.write.ExecContext(t.Context(), `DELETE FROM detail WHERE seq = 1`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Verify(t.Context()); err != nil {
+		t.Errorf("a detail was erased, as it may be: %v", err)
 	}
 }
 

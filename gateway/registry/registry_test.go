@@ -300,6 +300,10 @@ func TestReceiptsAreSealed(t *testing.T) {
 	}
 	// Another batch's receipt does not pass for this one's.
 	id, _, _ := r.load(t, intent("police-a", "key-2", "content-2"))
+	var sealed []byte
+	if err := r.read.QueryRowContext(t.Context(), `SELECT receipt FROM batch WHERE id = ?`, id).Scan(&sealed); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := r.write.ExecContext(t.Context(), `UPDATE batch SET receipt = (SELECT receipt FROM batch WHERE id = ?) WHERE id = ?`,
 		a.Batch, id); err != nil {
 		t.Fatal(err)
@@ -311,6 +315,9 @@ func TestReceiptsAreSealed(t *testing.T) {
 	}
 	_, err = r.Receipt(t.Context(), "police-a", id)
 	wantKind(t, err, gateway.Internal)
+	if _, err := r.write.ExecContext(t.Context(), `UPDATE batch SET receipt = ? WHERE id = ?`, sealed, id); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestBatchesNewestFirst(t *testing.T) {
