@@ -21,7 +21,8 @@ var errInterrupted = errors.New("the group was not written")
 // A waiter is an entry whose caller waits for it to be durable.
 type waiter struct {
 	entry ledger.Entry
-	done  bool // owned by whoever holds group.lead, as are seq and err
+	asked *Asked // of an answer that is ready to leave, or nil
+	done  bool   // owned by whoever holds group.lead, as are seq and err
 	seq   uint64
 	err   error
 }
@@ -29,6 +30,11 @@ type waiter struct {
 // Append logs one entry that changes no state of the registry, and returns its
 // place once it is durable. Entries that wait at the same time share a transaction.
 func (r *Registry) Append(ctx context.Context, e ledger.Entry) (uint64, error) {
+	return r.append(ctx, &waiter{entry: e})
+}
+
+func (r *Registry) append(ctx context.Context, w *waiter) (uint64, error) {
+	e := w.entry
 	if err := ctx.Err(); err != nil {
 		return 0, internal("logging", err)
 	}
@@ -40,7 +46,6 @@ func (r *Registry) Append(ctx context.Context, e ledger.Entry) (uint64, error) {
 	if _, err := form.Encode(); err != nil {
 		return 0, internal("logging "+string(e.Event), err)
 	}
-	w := &waiter{entry: e}
 	r.group.mu.Lock()
 	r.group.waiting = append(r.group.waiting, w)
 	r.group.mu.Unlock()
@@ -56,14 +61,21 @@ func (r *Registry) Append(ctx context.Context, e ledger.Entry) (uint64, error) {
 // writeGroup logs what waits by the time that the write connection is free.
 func (r *Registry) writeGroup(ctx context.Context) {
 	var taken []*waiter
+	withheld := map[*waiter]error{}
 	// The leader writes for others too, so its own going away must not fail them.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	err := r.change(ctx, func(ctx context.Context, c *change) error {
 		taken = r.group.take()
 		for _, w := range taken {
-			var err error
-			if w.seq, err = c.log(ctx, w.entry); err != nil {
+			entry, why, err := c.judge(ctx, w)
+			if err != nil {
+				return err
+			}
+			if why != nil {
+				withheld[w] = why
+			}
+			if w.seq, err = c.log(ctx, entry); err != nil {
 				return err
 			}
 		}
@@ -73,8 +85,30 @@ func (r *Registry) writeGroup(ctx context.Context) {
 		taken = r.group.take()
 	}
 	for _, w := range taken {
-		w.err = err
+		if w.err = err; err == nil {
+			w.err = withheld[w]
+		}
 	}
+}
+
+// judge returns what is logged of a waiter, and why its answer must not leave. The
+// release is read in the transaction that logs the answer: no leaf that allows one is
+// later than the leaf of the release's withdrawal or supersession.
+func (c *change) judge(ctx context.Context, w *waiter) (ledger.Entry, error, error) { //nolint:revive // the first error is a verdict
+	if w.asked == nil {
+		return w.entry, nil, nil
+	}
+	state := gateway.ReleaseState("unknown")
+	err := c.QueryRowContext(ctx, `SELECT state FROM release WHERE id = ?`, w.asked.Release).Scan(&state)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return w.entry, nil, internal("reading the release", err)
+	}
+	if state == gateway.ReleaseApproved {
+		return w.entry, nil, nil
+	}
+	denied := *w.asked
+	denied.Allowed, denied.Response = false, [32]byte{} // nothing left
+	return denied.entry(), gateway.Errorf(gateway.Withheld, "release %s is %s; it does not answer", denied.Release, state), nil
 }
 
 func (g *group) take() []*waiter {
@@ -103,18 +137,28 @@ type Asked struct {
 }
 
 // Ask logs a question. The answer may leave when it returns nil, and not a byte of
-// it before (trust.md 4.2). The leaf's object is release/purpose/decision.
+// it before (trust.md 4.2). The leaf's object is release/purpose/decision. It reports
+// Withheld, and logs a denied question, when the release no longer is approved at the
+// moment of the leaf.
 func (r *Registry) Ask(ctx context.Context, q Asked) error {
+	w := &waiter{entry: q.entry()}
+	if q.Allowed {
+		w.asked = &q
+	}
+	_, err := r.append(ctx, w)
+	return err
+}
+
+func (q *Asked) entry() ledger.Entry {
 	outcome := ledger.Denied
 	if q.Allowed {
 		outcome = ledger.Allowed
 	}
-	_, err := r.Append(ctx, ledger.Entry{
+	return ledger.Entry{
 		Event: ledger.Question, Actor: q.Caller.Key, Object: q.object(),
 		Policy: q.Policy, Snapshot: q.Snapshot, Outcome: outcome,
 		Detail: map[string]string{"response": hex.EncodeToString(q.Response[:])},
-	})
-	return err
+	}
 }
 
 // object names a purpose only when the key's grant does: any other is the caller's

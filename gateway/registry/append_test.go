@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,73 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/ledger"
 )
+
+// answering opens the release that questions ask.
+func (r *Registry) answering(tb testing.TB) {
+	tb.Helper()
+	ctx := context.Background()
+	rel, err := r.BeginRelease(ctx, Build{Lineage: "demo", Steward: gateway.Caller{Key: "s1", Subject: "steward", Role: gateway.RoleSteward}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	digest := strings.Repeat("ab", 32)
+	officer := gateway.Caller{Key: "o1", Subject: "officer", Role: gateway.RoleOfficer}
+	if err := errors.Join(
+		r.FinishRelease(ctx, rel.ID, digest, nil), r.ApproveRelease(ctx, rel.ID, digest, officer, "read"),
+	); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// An answer does not leave after its release was withdrawn, or before there is one,
+// and the leaf says so.
+func TestAskAfterWithdrawal(t *testing.T) {
+	r, _ := start(t)
+	last := func(want ledger.Outcome) {
+		t.Helper()
+		size, err := r.Size(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for leaf, err := range r.Leaves(t.Context(), size-1) {
+			if err != nil || leaf.Event != ledger.Question || leaf.Outcome != want {
+				t.Fatal(leaf, err)
+			}
+		}
+	}
+	wantKind(t, r.Ask(t.Context(), question(1)), gateway.Withheld)
+	last(ledger.Denied)
+	r.answering(t)
+	if err := r.Ask(t.Context(), question(1)); err != nil {
+		t.Fatal(err)
+	}
+	last(ledger.Allowed)
+	// While others ask, an officer withdraws: no answer leaves whose leaf is later.
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			if err := r.Ask(t.Context(), question(i)); err != nil && !errors.Is(err, gateway.Withheld) {
+				t.Error(err)
+			}
+		})
+	}
+	if err := r.WithdrawRelease(t.Context(), "demo-1", gateway.Caller{Key: "o1"}, "a mistake"); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	wantKind(t, r.Ask(t.Context(), question(1)), gateway.Withheld)
+	last(ledger.Denied)
+	withdrawn := false
+	for leaf, err := range r.Leaves(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		withdrawn = withdrawn || leaf.Event == ledger.ReleaseWithdraw
+		if withdrawn && leaf.Outcome == ledger.Allowed {
+			t.Fatal("an answer left after the withdrawal")
+		}
+	}
+}
 
 func question(i int) Asked {
 	return Asked{
@@ -22,6 +90,7 @@ func question(i int) Asked {
 // Questions that are asked at once get one leaf each.
 func TestAskTogether(t *testing.T) {
 	r, _ := start(t)
+	r.answering(t)
 	before, err := r.Size(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +155,7 @@ func TestAppendAfterLeaving(t *testing.T) {
 // A checkpoint is signed for every accepted batch, otherwise at most once a second.
 func TestSigningPace(t *testing.T) {
 	r, c := start(t)
+	r.answering(t)
 	signed := func() (n int) {
 		t.Helper()
 		if err := r.read.QueryRowContext(t.Context(), `SELECT signed FROM head`).Scan(&n); err != nil {
@@ -122,6 +192,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, writers := range []int{1, 20} {
 		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
 			r := mustOpen(b, newClock().options(b))
+			r.answering(b)
 			work := make(chan int)
 			var wg sync.WaitGroup
 			b.ResetTimer()
