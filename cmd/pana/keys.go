@@ -14,13 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
 func (c *cli) keysCommand() *cobra.Command {
 	command := &cobra.Command{Use: "keys", Short: "Make and look at the keyring (operators)"}
-	command.AddCommand(c.keysInitCommand(), c.keysShowCommand())
+	command.AddCommand(c.keysInitCommand(), c.keysShowCommand(), c.keysOperatorCommand())
 	return command
 }
 
@@ -31,7 +32,8 @@ func (c *cli) keysInitCommand() *cobra.Command {
 		Short: "Make a data directory with a new keyring, and print the first operator's key once",
 		Long: `Make DIR (0700) with a keyring sealed by age to a new identity beside it (0600), and
 a registry with one API key: the first operator's, printed once. Keep a copy of the
-identity apart from the data: without it the pseudonyms can never be linked again.`,
+identity apart from the data: without it the pseudonyms can never be linked again.
+When it was stopped half-way, run it again: what is there is kept, what is missing made.`,
 		Example: "  pana keys init --data pana-data --installation ministry",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			made, err := initKeys(cmd.Context(), data, installation, c)
@@ -76,17 +78,7 @@ func initKeys(ctx context.Context, data, installation string, c *cli) (initialis
 		return initialised{}, err
 	}
 	defer unlock()
-	for _, path := range []string{paths.keyring, paths.identity, paths.registry} {
-		_, err := os.Stat(path)
-		if err == nil {
-			return initialised{}, gateway.Errorf(gateway.Conflict, "%s is there already: keys are made once", path)
-		}
-	}
-	err = writeKeyring(paths, installation)
-	if err != nil {
-		return initialised{}, err
-	}
-	keys, err := openKeyring(paths.keyring, paths.identity)
+	keys, err := initKeyring(paths, installation)
 	if err != nil {
 		return initialised{}, err
 	}
@@ -95,39 +87,175 @@ func initKeys(ctx context.Context, data, installation string, c *cli) (initialis
 		return initialised{}, err
 	}
 	defer func() { _ = reg.Close() }()
+	granted, err := anyGrant(ctx, reg)
+	if err != nil {
+		return initialised{}, err
+	}
+	if granted {
+		return initialised{}, gateway.Errorf(gateway.Conflict,
+			"%s is there already: keys are made once; a new operator's key: pana keys operator --data %s", paths.keyring, data)
+	}
 	err = reg.Seal(ctx, keys.KCV())
 	if err != nil {
 		return initialised{}, err
 	}
-	key, _, err := reg.AddKey(ctx, "install",
-		registry.KeySpec{Subject: "operator", Org: "operator", Role: gateway.RoleOperator})
+	key, err := grantOperator(ctx, reg, "install")
 	if err != nil {
 		return initialised{}, err
 	}
 	return initialised{data, keys.VerifierKey(), key}, nil
 }
 
-// writeKeyring makes a keyring and the identity that opens it.
+// initKeyring makes identity and keyring, in this order, or takes those that an init
+// which was stopped has left. A keyring without its identity, or a registry without
+// its keyring, is no such leaving: something was lost.
+func initKeyring(p paths, installation string) (*pseudonym.Keyring, error) {
+	identity, keyring := exists(p.identity), exists(p.keyring)
+	switch {
+	case keyring && !identity:
+		return nil, gateway.Errorf(gateway.Conflict, "%s is there already: keys are made once; put its identity back beside it", p.keyring)
+	case !keyring && exists(p.registry):
+		return nil, gateway.Errorf(gateway.Conflict, "%s is there already, but not its keyring; put that back", p.registry)
+	case !keyring:
+		err := writeKeyring(p, installation)
+		if err != nil {
+			return nil, err
+		}
+	}
+	keys, err := openKeyring(p.keyring, p.identity)
+	if err == nil && keys.Installation() != installation {
+		err = gateway.Errorf(gateway.Conflict, "%s is there already, of installation %s", p.keyring, keys.Installation())
+	}
+	return keys, err
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// anyGrant tells whether a key was ever granted: the last step of an init.
+func anyGrant(ctx context.Context, reg *registry.Registry) (bool, error) {
+	for leaf, err := range reg.Leaves(ctx, 0) {
+		if err != nil {
+			return false, err
+		}
+		if leaf.Event == ledger.AccessGrant {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func grantOperator(ctx context.Context, reg *registry.Registry, actor string) (string, error) {
+	key, _, err := reg.AddKey(ctx, actor, registry.KeySpec{Subject: "operator", Org: "operator", Role: gateway.RoleOperator})
+	return key, err
+}
+
+func (c *cli) keysOperatorCommand() *cobra.Command {
+	var data string
+	command := &cobra.Command{
+		Use:   "operator --data DIR",
+		Short: "Make a new operator's key when the others are lost or expired, and print it once",
+		Long: `Make a new operator's key, logged as granted by the owner of the data directory, and
+print it once. The gateway must not be running. End lost keys with: pana access revoke.`,
+		Example: "  pana keys operator --data pana-data",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			key, err := ownerKey(cmd.Context(), data, c)
+			if err != nil {
+				return err
+			}
+			return c.print(map[string]string{"operator_key": key}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "operator's key   %s\n\nThe key is shown this once.\n", key)
+				return err
+			})
+		},
+	}
+	command.Flags().StringVar(&data, "data", "pana-data", "data directory")
+	return command
+}
+
+// ownerKey grants an operator's key to whoever owns the data directory: what the lock
+// and the identity beside the keyring show.
+func ownerKey(ctx context.Context, data string, c *cli) (string, error) {
+	paths := pathsOf(data)
+	if !exists(paths.registry) {
+		return "", gateway.Errorf(gateway.Invalid, "there is no %s; make it with: pana keys init", paths.registry)
+	}
+	unlock, err := lock(data, "keys operator")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	keys, err := openKeyring(paths.keyring, paths.identity)
+	if err != nil {
+		return "", err
+	}
+	reg, err := openRegistry(ctx, paths, keys, c)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = reg.Close() }()
+	return grantOperator(ctx, reg, "owner")
+}
+
+// writeKeyring makes a keyring, and the identity that opens it unless it is there.
 func writeKeyring(p paths, installation string) error {
 	opened, err := pseudonym.Generate(rand.Reader, installation)
 	if err != nil {
 		return usageError{err}
 	}
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		return fmt.Errorf("making an identity: %w", err)
+	defer clear(opened)
+	if !exists(p.identity) {
+		fresh, err := age.GenerateX25519Identity()
+		if err != nil {
+			return fmt.Errorf("making an identity: %w", err)
+		}
+		err = writeSecret(p.identity, []byte(fresh.String()+"\n"))
+		if err != nil {
+			return err
+		}
 	}
-	var sealed bytes.Buffer
-	err = pseudonym.Seal(&sealed, opened, identity.Recipient())
-	clear(opened)
-	if err != nil {
-		return fmt.Errorf("sealing the keyring: %w", err)
-	}
-	err = writeNew(p.identity, []byte(identity.String()+"\n"))
+	ids, err := readIdentities(p.identity)
 	if err != nil {
 		return err
 	}
-	return writeNew(p.keyring, sealed.Bytes())
+	identity, ok := ids[0].(*age.X25519Identity)
+	if !ok || len(ids) != 1 {
+		return gateway.Errorf(gateway.Conflict, "%s is there already, and not what this command makes", p.identity)
+	}
+	var sealed bytes.Buffer
+	err = pseudonym.Seal(&sealed, opened, identity.Recipient())
+	if err != nil {
+		return fmt.Errorf("sealing the keyring: %w", err)
+	}
+	return writeSecret(p.keyring, sealed.Bytes())
+}
+
+// writeSecret writes a file whole or not at all, however it is stopped. The caller has
+// the directory's lock and knows that the file is not there.
+func writeSecret(path string, content []byte) error {
+	half := path + ".new" // of a run that was stopped, or of this one
+	f, err := os.OpenFile(filepath.Clean(half), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(half, path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // writeNew writes a secret file that must not be there yet.
@@ -143,6 +271,19 @@ func writeNew(path string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+func readIdentities(path string) ([]age.Identity, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("reading the identity: %w", err)
+	}
+	ids, err := age.ParseIdentities(bytes.NewReader(text))
+	clear(text)
+	if err != nil {
+		return nil, gateway.Errorf(gateway.Invalid, "%s holds no age identity", path)
+	}
+	return ids, nil
+}
+
 // openKeyring opens a keyring with the identity beside it; both must be closed to
 // other users of the machine.
 func openKeyring(keyring, identity string) (*pseudonym.Keyring, error) {
@@ -155,14 +296,9 @@ func openKeyring(keyring, identity string) (*pseudonym.Keyring, error) {
 			return nil, gateway.Errorf(gateway.Invalid, "%s can be read by others; close it: chmod 600 %s", path, path)
 		}
 	}
-	text, err := os.ReadFile(identity) //nolint:gosec // the operator names the file
+	ids, err := readIdentities(identity)
 	if err != nil {
-		return nil, fmt.Errorf("reading the identity: %w", err)
-	}
-	ids, err := age.ParseIdentities(bytes.NewReader(text))
-	clear(text)
-	if err != nil {
-		return nil, gateway.Errorf(gateway.Invalid, "%s holds no age identity", identity)
+		return nil, err
 	}
 	f, err := os.Open(keyring) //nolint:gosec // the operator names the file
 	if err != nil {

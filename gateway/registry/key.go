@@ -178,16 +178,22 @@ func (c *change) storeKey(ctx context.Context, t token, s KeySpec) error {
 	return err
 }
 
-// RevokeKey ends a key at once. It may be repeated.
+// RevokeKey ends a key at once. It may be repeated. It reports Conflict for the last
+// operator's key that is alive: nobody could grant another.
 func (r *Registry) RevokeKey(ctx context.Context, actor, id string) error {
 	return r.change(ctx, func(ctx context.Context, c *change) error {
-		var revoked bool
-		err := c.QueryRowContext(ctx, `SELECT revoked IS NOT NULL FROM api_key WHERE id = ?`, id).Scan(&revoked)
-		if err != nil {
+		var revoked, operator bool // an operator whose key is alive
+		var others int
+		err := c.QueryRowContext(ctx, `SELECT revoked IS NOT NULL, role = 'operator' AND expires > ?2, (SELECT count(*) FROM api_key AS o
+			WHERE o.role = 'operator' AND o.revoked IS NULL AND o.expires > ?2 AND o.id <> ?1) FROM api_key WHERE id = ?1`,
+			id, millis(c.now)).Scan(&revoked, &operator, &others)
+		switch {
+		case err != nil:
 			return missing(err, "there is no such key")
-		}
-		if revoked {
+		case revoked:
 			return nil
+		case operator && others == 0:
+			return gateway.Errorf(gateway.Conflict, "this is the last operator's key that is alive; grant another one first")
 		}
 		if err := c.only(ctx, `UPDATE api_key SET revoked = ? WHERE id = ?`, millis(c.now), id); err != nil {
 			return err

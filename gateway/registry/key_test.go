@@ -93,6 +93,29 @@ func TestRefusedTokensAreAlike(t *testing.T) {
 	wantKind(t, r.RevokeKey(t.Context(), "install", "kx"), gateway.NotFound)
 }
 
+// The last operator's key that is alive cannot be ended: nobody could grant another.
+func TestLastOperator(t *testing.T) {
+	r, c := start(t)
+	operator := KeySpec{Subject: "operator", Org: "operator", Role: gateway.RoleOperator}
+	brief := operator
+	brief.Expires = c.now().Add(time.Hour)
+	_, first := r.grant(t, operator)
+	_, second := r.grant(t, brief)
+	_, agency := r.grant(t, KeySpec{Role: gateway.RoleAgency, Agency: "police-a"})
+	revoke := func(id string) error { return r.RevokeKey(t.Context(), "k1", id) }
+	c.add(time.Hour) // the second expires
+	wantKind(t, revoke(first), gateway.Conflict)
+	if err := errors.Join(revoke(second), revoke(agency)); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, revoke(first), gateway.Conflict)
+	_, third := r.grant(t, operator)
+	if err := errors.Join(revoke(first), revoke(first)); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, revoke(third), gateway.Conflict)
+}
+
 // A thousand failures are a few leaves that count them all.
 func TestFailuresAreCounted(t *testing.T) {
 	r, c := start(t)
