@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -119,6 +121,7 @@ func TestRelease(t *testing.T) {
 	t.Run("spellings", s.spellings)
 	t.Run("filtered", s.filtered)
 	t.Run("media types", s.mediaTypes)
+	t.Run("digests of answers", s.logged)
 	t.Run("questions that are refused", s.wrongQuestions)
 	t.Run("purposes", func(t *testing.T) {
 		s.want(t, http.StatusNotFound, posting("researcher", question, `{"measure":"children","purpose":"curiosity"}`))
@@ -240,6 +243,20 @@ func (s *stack) mediaTypes(t *testing.T) {
 	}
 	if !slices.Contains(table.Notes, "policies of a test") {
 		t.Error("the answer does not say whose policies are in force")
+	}
+}
+
+// logged finds in the ledger the digest of the very bytes that left, in each media
+// type (trust.md 4.2).
+func (s *stack) logged(t *testing.T) {
+	for _, accept := range []string{"application/json", "text/csv"} {
+		r := s.want(t, http.StatusOK, posting("researcher", question, `{"measure":"children","group_by":["sex"],"purpose":"evaluation"}`).with("Accept", accept))
+		last := must(s.registry.Size(t.Context()))(t) - 1
+		detail := must(s.registry.Detail(t.Context(), last))(t)
+		digest := sha256.Sum256(r.body)
+		if !strings.Contains(string(detail.Body), hex.EncodeToString(digest[:])) {
+			t.Errorf("%s: the ledger has another digest than that of the %d bytes that came", accept, len(r.body))
+		}
 	}
 }
 

@@ -91,6 +91,8 @@ func uploadRefusals(t *testing.T, digest string, most int) []refusal {
 		{"period of no day", good.at(batches + "?period_from=2025-02-30&period_to=" + canary), 400, "invalid"},
 		{"misspelt parameter", good.at(good.path + "&" + canary + "=1"), 400, "invalid"},
 		{"doubled parameter", good.at(good.path + "&reject=rows&reject=batch"), 400, "invalid"},
+		{"pair that is not escaped", good.at(good.path + "&%zz=" + canary), 400, "invalid"},
+		{"semicolon between pairs", good.at(good.path + "&x=1;y=" + canary), 400, "invalid"},
 		{"unknown reject", good.at(good.path + "&reject=" + canary), 400, "invalid"},
 		{"unknown kind", good.at(good.path + "&kind=" + canary), 400, "invalid"},
 		{"B63 contract of another sector", sending("health", "police", small(t, 3)), 404, "not-found"},
@@ -137,6 +139,9 @@ func otherRefusals() []refusal {
 		{"B70 a filter of 1 MiB", ask(`{"filter":{"sex":"` + strings.Repeat("F", 1<<20) + `"}}`), 413, "too-large"},
 		{"question as a form", ask(`{}`).with("Content-Type", "application/x-www-form-urlencoded"), 415, "unsupported"},
 		{"leaf that is none", getting("officer", "/v1/audit/leaves?from="+canary), 400, "invalid"},
+		{"leaf in a pair that is not escaped", getting("officer", "/v1/audit/leaves?from=%zz"), 400, "invalid"},
+		{"leaf behind a semicolon", getting("officer", "/v1/audit/leaves?x=1;from="+canary), 400, "invalid"},
+		{"reason that is not escaped", call{method: "DELETE", path: "/v1/releases/demo-1?reason=%zz", who: "officer"}, 400, "invalid"},
 		{"leaf before the first", getting("officer", "/v1/audit/leaves?from=-1"), 400, "invalid"},
 		{"agency without contract", posting("operator", "/v1/access/agencies", `{"agency":"x","contract":"`+canary+`"}`), 400, "invalid"},
 		{"key of no role", posting("operator", "/v1/access/keys", `{"role":"`+canary+`"}`), 400, "invalid"},
@@ -231,6 +236,42 @@ func TestStrangersLearnNothing(t *testing.T) {
 			r := s.do(t, route.call)
 			if may := strings.Contains(route.may, who); may != (r.status != http.StatusNotFound) {
 				t.Errorf("%s %s as %s got %d: %.300s", route.method, route.path, who, r.status, r.body)
+			}
+		}
+	}
+}
+
+// TestRoleComesFirst sends what is wrong in every way to addresses that the key's
+// role may not use: it hears that there is nothing, and not what was wrong.
+func TestRoleComesFirst(t *testing.T) {
+	s := newStack(t)
+	for _, c := range []call{
+		{method: "POST", path: "/v1/contracts/police/batches?%zz", who: "researcher"},
+		{method: "POST", path: "/v1/contracts/police/batches?%zz", who: "health"},
+		{method: "POST", path: "/v1/contracts/police/batches", who: "steward", header: map[string]string{"Content-Encoding": "br"}},
+		posting("police", "/v1/releases", "["), posting("officer", "/v1/releases", "["), posting("police", "/v1/releases", strings.Repeat(" ", 2<<20)),
+		posting("police", "/v1/releases/demo-1/approval", "["), posting("researcher", "/v1/releases/demo-1/approval", "["),
+		posting("operator", "/v1/releases/demo-1/cubes/pathways/table", "["), posting("police", "/v1/releases/demo-1/cubes/pathways/table", "["),
+		posting("steward", "/v1/access/agencies", "["), posting("officer", "/v1/access/keys", "["),
+		getting("steward", "/v1/audit/leaves?from=x"),
+		{method: "DELETE", path: "/v1/releases/demo-1?%zz", who: "researcher"},
+	} {
+		if r := s.do(t, c); r.status != http.StatusNotFound {
+			t.Errorf("%s %s as %s got %d: %.300s", c.method, c.path, c.who, r.status, r.body)
+		}
+	}
+}
+
+// TestWhosePolicies finds in every answer to a key which policies are in force and
+// where they come from, and in no other.
+func TestWhosePolicies(t *testing.T) {
+	s := newStack(t)
+	revision := string(must(embedded())(t).Revision())
+	for who, want := range map[string]string{"police": revision, "officer": revision, "": ""} {
+		for _, path := range []string{"/v1/contracts", "/v1/contracts/police/template.csv", "/v1/batches/b", "/v1/releases", "/v1/audit/checkpoint"} {
+			r := s.do(t, getting(who, path))
+			if got := r.header.Get("Pana-Policy"); got != want || (r.header.Get("Pana-Policy-Notice") == "policies of a test") != (want != "") {
+				t.Errorf("%s as %q says %q", path, who, got)
 			}
 		}
 	}
