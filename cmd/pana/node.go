@@ -39,9 +39,17 @@ func pathsOf(data string) paths {
 	return paths{data, in("keyring.age"), in("identity.txt"), in("registry.db"), in("engine")}
 }
 
-// lock takes a data directory for this process. A second owner is refused in one
-// line that names the first.
+// lock takes a data directory for this process. One that others may enter is
+// refused, and so is a second owner, in one line that names the first.
 func lock(data, command string) (unlock func(), err error) {
+	err = seclude()
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(data)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		return nil, gateway.Errorf(gateway.Invalid, "%s is open to others; close it: chmod 700 %s", data, data)
+	}
 	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the directory
 	if err != nil {
 		return nil, usageError{errors.New("the data directory cannot be used: " + data + "; make it with: pana keys init")}
@@ -77,6 +85,8 @@ type node struct {
 	engine   *engine.Engine // nil where an external server is used
 	server   *http.Server
 	listener net.Listener
+	house    *warehouse.Warehouse
+	health   health
 	log      *slog.Logger
 	closers  []func() error // in the order of opening
 }
@@ -104,12 +114,12 @@ func (n *node) open(ctx context.Context, c *cli) (err error) {
 		return err
 	}
 	n.closers = append(n.closers, n.registry.Close)
-	house, err := n.openWarehouse(ctx, c)
+	n.house, err = n.openWarehouse(ctx, c)
 	if err != nil {
 		return err
 	}
-	n.closers = append(n.closers, house.Close)
-	n.exchange, err = n.openExchange(ctx, c, house)
+	n.closers = append(n.closers, n.house.Close)
+	n.exchange, err = n.openExchange(ctx, c, n.house)
 	return err
 }
 
@@ -171,7 +181,7 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	return exchange.New(ctx, exchange.Options{
 		Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
 		Definitions: map[string]*gateway.Definition{"demo": demo}, Now: c.now, Rand: rand.Reader, Log: n.log,
-		FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads},
+		FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
 	})
 }
 
@@ -236,18 +246,6 @@ func (n *node) listen(ctx context.Context, c *cli) error {
 	}
 	n.address = scheme + "://" + n.listener.Addr().String()
 	n.server = api.Server(handler, n.log)
-	return nil
-}
-
-// ready says whether the parts that uploads and questions need are there.
-func (n *node) ready() error {
-	if n.engine != nil {
-		select {
-		case <-n.engine.Done():
-			return errors.New("the engine has ended")
-		default:
-		}
-	}
 	return nil
 }
 
