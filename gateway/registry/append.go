@@ -94,7 +94,7 @@ func (r *Registry) writeGroup(ctx context.Context) {
 // judge returns what is logged of a waiter, and why its answer must not leave. The
 // release is read in the transaction that logs the answer: no leaf that allows one is
 // later than the leaf of the release's withdrawal or supersession.
-func (c *change) judge(ctx context.Context, w *waiter) (ledger.Entry, error, error) { //nolint:revive // the first error is a verdict
+func (c *change) judge(ctx context.Context, w *waiter) (ledger.Entry, error, error) {
 	if w.asked == nil {
 		return w.entry, nil, nil
 	}
