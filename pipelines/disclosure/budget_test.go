@@ -464,3 +464,21 @@ func TestPlanIsDeterministic(t *testing.T) {
 		}
 	}
 }
+
+// One geography a lineage: a second tree over the same column is refused, the same
+// tree under another name is not.
+func TestSecondTreeOverOneColumn(t *testing.T) {
+	d := &gateway.Definition{Lineage: "x", V: 60, Dimensions: []gateway.Dimension{tree("area", 2, 3), tree("district", 2, 3), tree("health", 3, 2)}}
+	for i := range d.Dimensions {
+		d.Dimensions[i].Source = gateway.Source{Kind: gateway.ChildMost, Column: gateway.ColumnRegion}
+	}
+	d.Dimensions[1].Nodes = d.Dimensions[0].Nodes
+	d.Cubes = []gateway.Cube{cube("c", gateway.Children, 1, "area", "district")}
+	if err := checkDefinition(&gateway.Definition{Lineage: d.Lineage, V: d.V, Dimensions: d.Dimensions[:2], Cubes: d.Cubes}); err != nil {
+		t.Errorf("the same tree twice: %v", err)
+	}
+	d.Cubes = append(d.Cubes, cube("h", gateway.Children, 1, "health"))
+	if err := checkDefinition(d); !errors.Is(err, gateway.Invalid) || !strings.Contains(err.Error(), "two trees over one column") {
+		t.Errorf("a second geography gives %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package disclosure
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -28,6 +29,9 @@ func checkDefinition(d *gateway.Definition) error {
 		if err := checkDimension(dim); err != nil {
 			return err
 		}
+		if err := checkSecondTree(d.Dimensions[:i], dim); err != nil {
+			return err
+		}
 	}
 	ids := map[string]bool{}
 	sets := 0.0
@@ -45,6 +49,29 @@ func checkDefinition(d *gateway.Definition) error {
 		}
 	}
 	return checkFacts(d)
+}
+
+// checkSecondTree refuses a second tree over what another dimension shows already:
+// the differences of two that do not nest are areas of their own, which nobody
+// registered (disclosure.md 2.1; geographic differencing, Handbook 5.2).
+func checkSecondTree(before []gateway.Dimension, dim *gateway.Dimension) error {
+	if dim.Source.Column == "" {
+		return nil
+	}
+	for i := range before {
+		other := &before[i]
+		if other.Source.Kind == dim.Source.Kind && other.Source.Column == dim.Source.Column && !sameTree(other, dim) {
+			return gateway.Errorf(gateway.Invalid, "dimensions %s and %s are two trees over one column; register one system of areas", other.Name, dim.Name)
+		}
+	}
+	return nil
+}
+
+// sameTree reports whether two dimensions have the same codes under the same ones.
+func sameTree(a, b *gateway.Dimension) bool {
+	return slices.EqualFunc(a.Nodes, b.Nodes, func(x, y gateway.Node) bool {
+		return x.Code == y.Code && x.Parent == y.Parent && x.Level == y.Level
+	})
 }
 
 // checkFacts refuses structural zeros and implications about what is not defined.
