@@ -22,10 +22,11 @@ type change struct {
 	*sql.Tx
 	r      *Registry
 	now    time.Time
-	size   uint64 // of the log, with the leaves of this change
-	before uint64 // of the log, without
-	signed uint64 // size of note
-	note   string // a checkpoint signed by this change, or ""
+	size   uint64    // of the log, with the leaves of this change
+	before uint64    // of the log, without
+	signed uint64    // size of note
+	note   string    // a checkpoint signed by this change, or ""
+	tree   tlog.Tree // of note
 }
 
 // change runs f in one durable write transaction. When f fails, nothing happened.
@@ -71,7 +72,7 @@ func (r *Registry) commit(ctx context.Context, conn *sql.Conn, f func(context.Co
 		return nil, internal("committing a change", err)
 	}
 	if c.note != "" {
-		r.signedAt = c.now
+		r.signedAt, r.newest = c.now, c.tree
 	}
 	return c, nil
 }
@@ -94,13 +95,20 @@ func (c *change) finish(ctx context.Context) error {
 	return nil
 }
 
-// sign makes the checkpoint of the log as it will be when the change is committed.
+// sign makes the checkpoint of the log as it will be when the change is committed. It
+// refuses a log that does not continue what was signed before: somebody rewrote the
+// file under us, and our signature would make that evidence.
 func (c *change) sign(ctx context.Context) error {
+	before, err := tlog.TreeHash(c.r.newest.N, c.hashes(ctx))
+	if err != nil || c.r.newest.N > 0 && before != c.r.newest.Hash {
+		return internal("signing the ledger", fmt.Errorf("%w: it is not what was signed before", ErrEvidence))
+	}
 	root, err := tlog.TreeHash(signed(c.size), c.hashes(ctx))
 	if err != nil {
 		return internal("hashing the ledger", err)
 	}
-	c.note, err = ledger.SignCheckpoint(tlog.Tree{N: signed(c.size), Hash: root}, c.r.opt.Signer)
+	c.tree = tlog.Tree{N: signed(c.size), Hash: root}
+	c.note, err = ledger.SignCheckpoint(c.tree, c.r.opt.Signer)
 	if err != nil {
 		return internal("signing the ledger", err)
 	}

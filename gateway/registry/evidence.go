@@ -29,7 +29,11 @@ func (r *Registry) verifyEvidence(ctx context.Context) error {
 		return err
 	}
 	if size > 0 {
-		_, err = r.verifySigned(ctx, size)
+		signed, err := r.verifySigned(ctx, size)
+		if err != nil {
+			return err
+		}
+		r.newest, err = ledger.OpenCheckpoint(signed, r.opt.Verifier)
 		return err
 	}
 	if _, err := r.verifySigned(ctx, 0); err != nil {

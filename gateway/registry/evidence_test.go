@@ -179,6 +179,36 @@ func TestOlderCheckpointFile(t *testing.T) {
 	}
 }
 
+// A file that is rewritten under a running gateway is not signed.
+func TestRewrittenWhileRunning(t *testing.T) {
+	for _, reopened := range []bool{false, true} {
+		r := mustOpen(t, newClock().options(t))
+		addAgencies(t, r)
+		grow(t, r, 13)
+		if _, err := r.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if reopened {
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r = mustOpen(t, r.opt)
+		}
+		// The root of the 16 leaves: what a forger who rewrote any of them has replaced.
+		tamper(t, r.opt.Path, `UPDATE hash SET hash = randomblob(32) WHERE idx = 30`)
+		a, err := r.BeginBatch(t.Context(), intent("police-a", "key", "content"))
+		if err == nil {
+			_, _, err = r.CommitBatch(t.Context(), a.Batch, a.Load, accepted(1))
+		}
+		if !errors.Is(err, ErrEvidence) {
+			t.Errorf("reopened %v: got %v", reopened, err)
+		}
+		if err := r.closePools(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Verify signs nothing that it has not checked, and checks what leaves commit to.
 func TestVerify(t *testing.T) {
 	for name, statements := range map[string]string{

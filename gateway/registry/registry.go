@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -63,7 +64,8 @@ type Registry struct {
 	pepper []byte // keys the hashes of idempotency keys
 	st     statements
 
-	signedAt time.Time // owned by whoever holds the write connection
+	signedAt time.Time // owned by whoever holds the write connection, as is newest
+	newest   tlog.Tree // that was signed, or found signed at the start
 	anchor   anchor
 	group    group
 	failures failures
