@@ -49,7 +49,7 @@ small, zero, or too near to their total, and it is never said which.`,
 			if err != nil {
 				return err
 			}
-			return c.print(t, func(w io.Writer) error { return writeTable(w, &t, nil) })
+			return c.print(t, func(w io.Writer) error { return writeAnswer(w, &t) })
 		},
 	}
 	flags.add(command)
@@ -96,6 +96,23 @@ func (c *cli) queryCSV(cmd *cobra.Command, cl *client, release string, q tableQu
 		return err
 	}
 	_, err = c.out.Write(body)
+	return err
+}
+
+// writeAnswer draws a table and says what goes with it: notes on what was counted,
+// and whose policies are in force.
+func writeAnswer(w io.Writer, t *gateway.Table) error {
+	err := writeTable(w, t, nil)
+	if err != nil {
+		return err
+	}
+	for _, note := range t.Notes {
+		_, err = fmt.Fprintf(w, "  %s\n", note)
+		if err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(w, "  policies %s\n", t.Policy)
 	return err
 }
 
