@@ -136,9 +136,8 @@ func decode(r *http.Request, v any) error {
 // names lists the names that a request takes, for whoever sent others.
 func names(v any) string {
 	var list []string
-	t := reflect.TypeOf(v).Elem()
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for field := range reflect.TypeOf(v).Elem().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		list = append(list, name)
 	}
 	return strings.Join(list, ", ")

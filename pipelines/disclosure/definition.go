@@ -29,9 +29,6 @@ func checkDefinition(d *gateway.Definition) error {
 		if err := checkDimension(dim); err != nil {
 			return err
 		}
-		if err := checkSecondTree(d.Dimensions[:i], dim); err != nil {
-			return err
-		}
 	}
 	ids := map[string]bool{}
 	sets := 0.0
@@ -48,21 +45,33 @@ func checkDefinition(d *gateway.Definition) error {
 			return gateway.Errorf(gateway.Invalid, "the cubes have more than %d grouping sets; name fewer dimensions", maxSets)
 		}
 	}
+	if err := checkTrees(d); err != nil {
+		return err
+	}
 	return checkFacts(d)
 }
 
-// checkSecondTree refuses a second tree over what another dimension shows already:
-// the differences of two that do not nest are areas of their own, which nobody
-// registered (disclosure.md 2.1; geographic differencing, Handbook 5.2).
-func checkSecondTree(before []gateway.Dimension, dim *gateway.Dimension) error {
-	if dim.Source.Column == "" {
-		return nil
-	}
-	for i := range before {
-		other := &before[i]
-		if other.Source.Kind == dim.Source.Kind && other.Source.Column == dim.Source.Column && !sameTree(other, dim) {
+// checkTrees refuses a second tree over what another dimension of a cube shows
+// already: the differences of two that do not nest are areas of their own, which
+// nobody registered (disclosure.md 2.1; geographic differencing, Handbook 5.2).
+func checkTrees(d *gateway.Definition) error {
+	first := map[gateway.SourceKind]map[string]*gateway.Dimension{}
+	for i := range d.Dimensions {
+		dim := &d.Dimensions[i]
+		shown := slices.ContainsFunc(d.Cubes, func(c gateway.Cube) bool { return slices.Contains(c.Dimensions, dim.Name) })
+		if !shown || dim.Source.Column == "" {
+			continue
+		}
+		of := first[dim.Source.Kind]
+		if of == nil {
+			of = map[string]*gateway.Dimension{}
+			first[dim.Source.Kind] = of
+		}
+		other := of[dim.Source.Column]
+		if other != nil && !sameTree(other, dim) {
 			return gateway.Errorf(gateway.Invalid, "dimensions %s and %s are two trees over one column; register one system of areas", other.Name, dim.Name)
 		}
+		of[dim.Source.Column] = dim
 	}
 	return nil
 }
