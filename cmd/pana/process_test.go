@@ -203,7 +203,7 @@ func (g *gatewayProcess) ready(t *testing.T) {
 
 // plant builds a pana whose source was changed: a fault that a test must find. The
 // tree itself is not touched.
-func plant(t *testing.T, file, old, with string) string {
+func plant(t *testing.T, file string, changes ...[2]string) string {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -214,12 +214,16 @@ func plant(t *testing.T, file, old, with string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Count(string(source), old) != 1 {
-		t.Fatalf("%s does not hold the place for the fault exactly once", file)
+	changed := string(source)
+	for _, c := range changes {
+		if strings.Count(changed, c[0]) != 1 {
+			t.Fatalf("%s does not hold the place for the fault exactly once", file)
+		}
+		changed = strings.Replace(changed, c[0], c[1], 1)
 	}
 	dir := t.TempDir()
 	faulty := filepath.Join(dir, "faulty.go")
-	err = os.WriteFile(faulty, []byte(strings.Replace(string(source), old, with, 1)), 0o600)
+	err = os.WriteFile(faulty, []byte(changed), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
