@@ -249,34 +249,6 @@ func TestAskRefuses(t *testing.T) {
 	}
 }
 
-// The list and order of cells are those of the code lists, whatever the counts
-// are; so is everything but the cells and digests of a table.
-func TestShapeDoesNotDependOnData(t *testing.T) {
-	p := protected(t, 1, 1)
-	empty, err := Protect(NewRaw(demo()), release(demo(), 1, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range demoQuestions {
-		a, b := ask(t, p, d.q), ask(t, empty, d.q)
-		for i := range b.Cells {
-			if b.Cells[i].Status != gateway.StatusSuppressed || b.Cells[i].Value != nil {
-				t.Errorf("%s: a cell without children is %+v", d.name, b.Cells[i])
-			}
-			if !slices.Equal(a.Cells[i].Nodes, b.Cells[i].Nodes) {
-				t.Fatalf("%s: cell %d is %v with data, %v without", d.name, i, a.Cells[i].Nodes, b.Cells[i].Nodes)
-			}
-		}
-		if len(a.Cells) != len(b.Cells) {
-			t.Errorf("%s: %d cells with data, %d without", d.name, len(a.Cells), len(b.Cells))
-		}
-		a.Cells, b.Cells, a.Digest, b.Digest = nil, nil, "", ""
-		if diff := cmp.Diff(a, b); diff != "" {
-			t.Errorf("%s: %s", d.name, diff)
-		}
-	}
-}
-
 // Refusals repeat nothing of the question: it could hold what somebody pasted by
 // mistake.
 func TestRefusalsRepeatNothing(t *testing.T) {

@@ -17,12 +17,7 @@ import (
 // rerun protects the same counts under another key.
 func (p *protector) rerun(tb testing.TB, key, number int) {
 	tb.Helper()
-	p.keys = newKeyed(prf(testKey(key)), p.l.def.Lineage, number)
-	for _, s := range p.l.sets {
-		if err := p.protect(s); err != nil {
-			tb.Fatal(err)
-		}
-	}
+	p.drawn(tb, prf(testKey(key)), number)
 }
 
 // published is the value of a shown cell under the present key, NaN for a hidden
