@@ -59,7 +59,7 @@ func TestModelIsPublic(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorld(newLattice(theDefinition()), "dense", 28, 1)
-	v, err := publishers()[colDefault].publish(population{w.lattice, w.truth}, 1, 1)
+	v, err := publishers()[colDefault].publish(population{lattice: w.lattice, counts: w.truth}, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestModelIsPublic(t *testing.T) {
 // The simple publishers do what their names say.
 func TestSimplePublishers(t *testing.T) {
 	w := newWorld(newLattice(theDefinition()), "sparse", 5, 1)
-	p := population{w.lattice, w.truth}
+	p := population{lattice: w.lattice, counts: w.truth}
 	rounded, err := publishRounded(p, 0, 1)
 	if err != nil {
 		t.Fatal(err)

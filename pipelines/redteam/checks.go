@@ -46,8 +46,8 @@ const (
 	barTiming   = 0.01
 )
 
-func atMost(x float64) bar {
-	return bar{fmt.Sprintf("≤ %g", x), func(r *Row) bool { return r.Default.Mean <= x }}
+func noGain() bar {
+	return bar{"≤ 0", func(r *Row) bool { return r.Default.Mean <= 0 }}
 }
 
 func atLeast(x float64) bar {
@@ -73,8 +73,8 @@ func from(col int, x float64) control {
 	return control{col, nil, fmt.Sprintf("≥ %g", x), func(f Figure) bool { return f.Mean >= x }}
 }
 
-func upTo(col int, x float64) control {
-	return control{col, nil, fmt.Sprintf("≤ %g", x), func(f Figure) bool { return f.Mean <= x }}
+func upTo(x float64) control {
+	return control{colNone, nil, fmt.Sprintf("≤ %g", x), func(f Figure) bool { return f.Mean <= x }}
 }
 
 // with is a control on a planted fault.
@@ -100,7 +100,7 @@ func checks(o Options) []check {
 		{attack: "A5 all routes", measure: "ER", value: allRoutes, baseline: allRoutesBaseline, controls: controls(from(colNone, 0.95)), bar: overBaseline()},
 		{attack: "A5 all routes", measure: "ER, careful", value: carefulRoutes, baseline: allRoutesBaseline, controls: controls(from(colNone, 0.95)), bar: overBaseline()},
 		{attack: "A5 all routes", measure: "ER, with the model too", value: informedRoutes, baseline: allRoutesBaseline, controls: controls(from(colNone, 0.9)), bar: overBaseline()},
-		{attack: "A5 all routes", measure: "sd of shown cells", value: allRoutesSpread, controls: controls(upTo(colNone, 0.1)), bar: atLeast(barSpread)},
+		{attack: "A5 all routes", measure: "sd of shown cells", value: allRoutesSpread, controls: controls(upTo(0.1)), bar: atLeast(barSpread)},
 		{attack: "A5 all routes", measure: "AUC", value: allRoutesTargets, controls: controls(from(colNone, 0.95)), bar: nearChance(barOutsider)},
 		{attack: "A6 synonyms", measure: "answers a label", value: synonyms, controls: controls(from(0, 2).with(perSpelling())), bar: equals(1)},
 		{attack: "A7 two partitions", measure: "ER, registered nodes", value: partitionRoutes, baseline: allRoutesBaseline, controls: controls(from(colNone, 0.95)), bar: overBaseline()},
@@ -109,15 +109,15 @@ func checks(o Options) []check {
 		{attack: "A8 set equality", measure: "AUC, cell and parent", value: containment, controls: controls(from(colNone, 0.85)), bar: nearChance(barOutsider)},
 		{attack: "A9 group disclosure", measure: "shown, minority 0-9", value: groupDisclosure, controls: controls(from(colNone, 1)), bar: equals(0)},
 		{attack: "A9 group disclosure", measure: "shown, minority 10-18", value: softDisclosure, controls: controls(from(colNone, 1))},
-		{attack: "A10 zero probing", measure: "Z", value: zeroProbing, controls: controls(from(colNone, 0.1)), bar: atMost(0)},
+		{attack: "A10 zero probing", measure: "Z", value: zeroProbing, controls: controls(from(colNone, 0.1)), bar: noGain()},
 		{attack: "A10 zero probing", measure: "timing p", value: firstKey(zeroTiming(o.Now)), bar: atLeast(barTiming)},
 		{attack: "A15 re-upload", measure: "answers changed", value: reupload, controls: controls(from(colNone, 1)), bar: equals(0)},
 		{attack: "A16 time series", measure: "AUC, smallest revision", value: revisionDifferencing, controls: controls(from(colNone, 0.60)), bar: nearChance(barOutsider)},
 		{attack: "A16 one-record revision", measure: "AUC, growth (never built)", value: oneRecord(1), controls: controls(from(colNone, 0.95))},
 		{attack: "A16 one-record revision", measure: "AUC, changed cells", value: oneRecord(2), controls: controls(from(0, 0.60).with(standard("noise by members", memberKeyed))), bar: nearChance(barOutsider)},
-		{attack: "A17 release averaging", measure: "sd of mean of 12", value: releaseAveraging, controls: controls(upTo(0, 3).with(standard("no permanent layer", freshLayer)), upTo(colNone, 0.1)), bar: atLeast(barReleases * math.Sqrt(25))},
-		{attack: "A20 collusion", measure: "change in ER", value: collusionRecovery, bar: atMost(0)},
-		{attack: "A20 collusion", measure: "sd less than one token's", value: collusionSpread, controls: controls(from(0, 0.5).with(perProject())), bar: atMost(0)},
+		{attack: "A17 release averaging", measure: "sd of mean of 12", value: releaseAveraging, controls: controls(upTo(3).with(standard("no permanent layer", freshLayer)), upTo(0.1)), bar: atLeast(barReleases * math.Sqrt(25))},
+		{attack: "A20 collusion", measure: "change in ER", value: collusionRecovery, bar: noGain()},
+		{attack: "A20 collusion", measure: "sd less than one token's", value: collusionSpread, controls: controls(from(0, 0.5).with(perProject())), bar: noGain()},
 		{attack: "Sparsity gate", measure: "refused sets answered", value: belowTheGate, bar: equals(0)},
 	}
 }

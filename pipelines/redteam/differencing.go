@@ -38,6 +38,9 @@ func (t *trial) difference(v *view, c, d int) (guess, bool) {
 	}
 	g := guess{v.y[parent], v.model.v}
 	for _, s := range t.siblings(c, d) {
+		if s != c && v.open[s] {
+			return guess{}, false
+		}
 		if s != c {
 			o := v.value(s)
 			g.value -= o.value

@@ -13,11 +13,17 @@
 //     attacker who has the published one-way margins only, the model baseline;
 //   - compares the default with the bars of disclosure.md 4 ([Report]).
 //
+// [Twin] does the same for any definition: it makes children up from the definition
+// alone, protects them as a build would, and attacks the result, in seconds. It is
+// what an officer reads beside a release before opening it: it needs no record, so
+// it tells nothing about anybody.
+//
 // An attack that does not break what it is known to break is itself broken, and the
 // run fails: each measure names its control, no protection or a planted fault of
 // the default (a hard threshold, no permanent layer, noise keyed on members, …).
 //
-// What it will not do: search for attacks nobody thought of, attack over HTTP, time
-// anything but the look-up of answers, or prove anything. It scores one attacker a
-// line on synthetic children; a bar that is met is evidence and no more.
+// What it will not do: read a stored record, search for attacks nobody thought of,
+// attack over HTTP, time anything but the look-up of answers, or prove anything. It
+// scores one attacker a line on synthetic children; a bar that is met is evidence and
+// no more.
 package redteam

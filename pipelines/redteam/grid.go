@@ -185,12 +185,12 @@ func (g *grid) scores(ctx context.Context, by publisher, keys, releases int, see
 
 // average is the mean of some releases: which cells are shown is permanent.
 func (g *grid) average(by publisher, key, releases int) (*view, error) {
-	first, err := by.publish(population{g.lattice, g.truth}, key, 1)
+	first, err := by.publish(population{lattice: g.lattice, counts: g.truth}, key, 1)
 	if err != nil {
 		return nil, err
 	}
 	for number := 2; number <= releases; number++ {
-		v, err := by.publish(population{g.lattice, g.truth}, key, number)
+		v, err := by.publish(population{lattice: g.lattice, counts: g.truth}, key, number)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,9 @@
 package redteam
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -10,7 +12,7 @@ import (
 // in which answers list them.
 type lattice struct {
 	def      *gateway.Definition
-	dims     []*gateway.Dimension // sorted by name, as the definition has them
+	dims     []*gateway.Dimension // sorted by name
 	up       [][][]int            // dimension, level, leaf → node
 	over     [][][]int            // dimension, level, node → node one level up; -1 is the root
 	kin      [][][][]int          // dimension, level, node → the nodes with the same parent
@@ -19,6 +21,7 @@ type lattice struct {
 	set      []int      // by cell
 	code     [][]string // by cell: its node codes, in the order of its set
 	nodes    [][]int    // by cell and dimension; -1 is the root
+	omitted  []bool     // by cell: it names a code that is never published
 	size     int
 }
 
@@ -30,17 +33,26 @@ type cellSet struct {
 	first   int   // its first cell
 	levels  []int // by dimension; -1 is the root
 	strides []int // by dimension; 0 at the root
+	above   []int // by dimension: the set one level up; -1 at the root
 	cells   int
 	multi   bool // names a dimension whose counts do not add up
 }
 
 func newLattice(d *gateway.Definition) *lattice {
 	l := &lattice{def: d, byLevels: map[[maxDims]int8]int{}}
+	var dims []*gateway.Dimension
 	for i := range d.Dimensions {
-		l.addDimension(&d.Dimensions[i])
+		dims = append(dims, &d.Dimensions[i])
+	}
+	slices.SortFunc(dims, func(a, b *gateway.Dimension) int { return cmp.Compare(a.Name, b.Name) })
+	for _, dim := range dims {
+		l.addDimension(dim)
 	}
 	for _, a := range d.AdmittedSets() {
 		l.addSet(a)
+	}
+	for i := range l.sets {
+		l.addParents(&l.sets[i])
 	}
 	return l
 }
@@ -104,14 +116,17 @@ func (l *lattice) addSet(a gateway.AdmittedSet) {
 		at := make([]int, len(l.dims))
 		rest := c
 		var codes []string
-		for d := range l.dims {
+		omitted := false
+		for d, dim := range l.dims {
 			at[d] = -1
 			if s.levels[d] >= 0 {
 				at[d], rest = rest/s.strides[d], rest%s.strides[d]
-				codes = append(codes, nodes[len(codes)][at[d]].Code)
+				code := nodes[len(codes)][at[d]].Code
+				codes = append(codes, code)
+				omitted = omitted || code == dim.Omitted
 			}
 		}
-		l.code = append(l.code, codes)
+		l.code, l.omitted = append(l.code, codes), append(l.omitted, omitted)
 		l.nodes, l.set = append(l.nodes, at), append(l.set, len(l.sets))
 	}
 	l.byLevels[levelsKey(s.levels)] = len(l.sets)
@@ -119,8 +134,23 @@ func (l *lattice) addSet(a gateway.AdmittedSet) {
 	l.size += s.cells
 }
 
-// maxDims is the most dimensions that a lattice here has.
-const maxDims = 8
+// addParents finds the set one level up along each dimension: every admitted set
+// has them, since a lattice is closed downward.
+func (l *lattice) addParents(s *cellSet) {
+	levels := slices.Clone(s.levels)
+	for d, level := range s.levels {
+		above := -1
+		if level >= 0 {
+			levels[d]--
+			above = l.byLevels[levelsKey(levels)]
+			levels[d] = level
+		}
+		s.above = append(s.above, above)
+	}
+}
+
+// maxDims is the most dimensions that a definition has (disclosure.Plan).
+const maxDims = 64
 
 func levelsKey(levels []int) (key [maxDims]int8) {
 	for d, level := range levels {
@@ -153,10 +183,15 @@ func (l *lattice) parent(c, d int) int {
 	if s.levels[d] < 0 {
 		return -1
 	}
-	levels, nodes := append([]int(nil), s.levels...), append([]int(nil), l.nodes[c]...)
-	nodes[d] = l.over[d][levels[d]][nodes[d]]
-	levels[d]--
-	return l.cell(levels, nodes)
+	p := &l.sets[s.above[d]]
+	up := p.first
+	for o, node := range l.nodes[c] {
+		if o == d {
+			node = l.over[d][s.levels[d]][node]
+		}
+		up += max(0, node) * p.strides[o]
+	}
+	return up
 }
 
 // siblings are the cells with the same parent along dimension d, itself included.

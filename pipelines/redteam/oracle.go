@@ -325,7 +325,7 @@ func (t *trial) restored(v *view) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding a release: %w", err)
 	}
-	return read(population{t.lattice, t.truth}, published, published.Ask)
+	return read(population{lattice: t.lattice, counts: t.truth}, published, published.Ask)
 }
 
 // reuploads are the counts with the first victim's row changed, doubled (the same

@@ -86,6 +86,10 @@ type world struct {
 	minorities []place
 	truth      []tally // by cell
 	seed       uint64
+	// Of the twin of a definition only: what its cells measure beside children, and
+	// the rules that its policy decided.
+	records []records
+	rules   *gateway.ReleaseRules
 }
 
 type place struct{ region, age int }

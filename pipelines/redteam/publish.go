@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/pipelines/disclosure"
@@ -24,7 +25,16 @@ type publisher struct {
 type population struct {
 	*lattice
 
-	counts []tally
+	counts  []tally
+	records []records // by cell; nil where no cube measures records
+	rules   *gateway.ReleaseRules
+}
+
+// records are the records of a cell: their sum, and the largest numbers of single
+// children, descending.
+type records struct {
+	sum uint64
+	top []uint32
 }
 
 // A view is all that can be read off one release, and what the attacker knows about
@@ -32,7 +42,11 @@ type population struct {
 type view struct {
 	shown []bool    // by cell
 	y     []float64 // of shown cells
-	model model
+	// open cells are not shown for a reason that says nothing of their size: a code
+	// that is never published, a set that is refused. zero cells are shown as the
+	// structural zeros that they are.
+	open, zero []bool
+	model      model
 	// ask puts a question to the release itself; nil for the simple publishers.
 	ask       func(gateway.Question) (*gateway.Table, error)
 	published *disclosure.Published
@@ -68,7 +82,9 @@ func publishers() []publisher {
 }
 
 func newView(p population, m model) *view {
-	return &view{shown: make([]bool, p.size), y: make([]float64, p.size), model: m}
+	return &view{
+		shown: make([]bool, p.size), y: make([]float64, p.size), open: make([]bool, p.size), zero: make([]bool, p.size), model: m,
+	}
 }
 
 func publishNone(p population, _, _ int) (*view, error) {
@@ -175,14 +191,22 @@ func protect(p population, release int, prf gateway.PRF) (*disclosure.Published,
 		if t.n == 0 {
 			continue
 		}
-		err := raw.Add(p.sets[p.set[c]].Set, p.code[c], disclosure.Count{Children: uint64(t.n), Key: t.key}) //nolint:gosec // a count
+		count := disclosure.Count{Children: uint64(t.n), Key: t.key} //nolint:gosec // a count
+		if p.records != nil {
+			count.Records, count.Top = p.records[c].sum, p.records[c].top
+		}
+		err := raw.Add(p.sets[p.set[c]].Set, p.code[c], count)
 		if err != nil {
 			return nil, fmt.Errorf("counting a population: %w", err)
 		}
 	}
+	rules := lawful()
+	if p.rules != nil {
+		rules = *p.rules
+	}
 	published, err := disclosure.Protect(raw, disclosure.Release{
 		ID: gateway.ReleaseID(fmt.Sprintf("%s-%d", p.def.Lineage, release)), Number: release, Lineage: p.def.Lineage,
-		Rules: lawful(), Coverage: &gateway.Coverage{}, Noise: prf,
+		Rules: rules, Coverage: everything(p.def), Noise: prf,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("protecting a population: %w", err)
@@ -212,32 +236,80 @@ func standard(name string, f fault) publisher {
 func read(p population, published *disclosure.Published, ask func(gateway.Question) (*gateway.Table, error)) (*view, error) {
 	// A hidden count is small with mean 6.8 and sd 4.5, by the law of thresholds, if
 	// rule 1 hid it (disclosure.md 4, A5).
-	v := newView(p, model{v: p.def.V, mean: 6.8, sd: 4.5, most: math.Inf(1), hidesLarge: true, reach: 12 + 14})
+	d1, d2 := math.Ceil(2.4*math.Sqrt(p.def.V/2)), math.Ceil(2.8*math.Sqrt(p.def.V/2))
+	v := newView(p, model{v: p.def.V, mean: 6.8, sd: 4.5, most: math.Inf(1), hidesLarge: true, reach: d1 + d2})
 	v.ask, v.published = ask, published
 	answered := 0
 	for i := range p.sets {
 		s := &p.sets[i]
 		table, err := ask(p.question(s))
-		if refused(err) {
-			continue // by the sparsity gate: no number at all
-		}
-		if err != nil {
+		switch {
+		case refused(err): // by the sparsity gate: no number at all
+			for c := s.first; c < s.first+s.cells; c++ {
+				v.open[c] = true
+			}
+			continue
+		case err != nil:
 			return nil, fmt.Errorf("asking for a whole grouping set: %w", err)
 		}
 		answered++
-		if len(table.Cells) != s.cells {
-			return nil, fmt.Errorf("grouping set %q: %d cells answered, %d in the code lists", s.key, len(table.Cells), s.cells)
-		}
-		for at, cell := range table.Cells {
-			if c := s.first + at; cell.Status == gateway.StatusValue {
-				v.shown[c], v.y[c] = true, float64(*cell.Value)
-			}
+		if err := v.take(p.lattice, s, table.Cells); err != nil {
+			return nil, err
 		}
 	}
 	if answered == 0 {
 		return nil, fmt.Errorf("%w: every grouping set is refused", errBroken)
 	}
 	return v, nil
+}
+
+// take reads the answer to a whole grouping set: every cell of the code lists but
+// those that are never published, in their order.
+func (v *view) take(l *lattice, s *cellSet, cells []gateway.Cell) error {
+	for c := s.first; c < s.first+s.cells; c++ {
+		if l.omitted[c] {
+			v.open[c] = true
+			continue
+		}
+		if len(cells) == 0 || !slices.Equal(cells[0].Nodes, l.code[c]) {
+			return fmt.Errorf("grouping set %q: the cells answered are not those of the code lists, in their order", s.key)
+		}
+		switch cells[0].Status {
+		case gateway.StatusValue:
+			v.shown[c], v.y[c] = true, float64(*cells[0].Value)
+		case gateway.StatusImpossible:
+			v.shown[c], v.zero[c] = true, true
+		case gateway.StatusNotReported:
+			v.open[c] = true
+		case gateway.StatusSuppressed:
+		}
+		cells = cells[1:]
+	}
+	if len(cells) > 0 {
+		return fmt.Errorf("grouping set %q: more cells are answered than the code lists have", s.key)
+	}
+	return nil
+}
+
+// everything is the coverage of agencies that have reported all of a window.
+func everything(d *gateway.Definition) *gateway.Coverage {
+	var quarters []gateway.Quarter
+	for q := d.From; q <= d.To; q++ {
+		quarters = append(quarters, q)
+	}
+	regions := map[string][]gateway.Quarter{"": quarters}
+	for _, dim := range d.Dimensions {
+		if dim.Source.Column == gateway.ColumnRegion {
+			for _, n := range dim.AtLevel(len(dim.Levels) - 1) {
+				regions[n.Code] = quarters
+			}
+		}
+	}
+	full := map[gateway.ContractID]map[string][]gateway.Quarter{}
+	for _, sector := range sectorsOf(d) {
+		full[gateway.ContractID(sector)] = regions
+	}
+	return &gateway.Coverage{Full: full}
 }
 
 // refused reports whether a question was refused by rule: nothing that is wrong with

@@ -154,6 +154,9 @@ func (t *trial) route(v *view, c, mask int) (g guess, hidden int, ok bool) {
 		if o == c {
 			continue
 		}
+		if v.open[o] {
+			return guess{}, 0, false
+		}
 		if !v.shown[o] {
 			hidden++
 		}
@@ -177,7 +180,7 @@ func (t *trial) shared() (*view, error) {
 	if err != nil || first.ask == nil {
 		return first, err
 	}
-	sum := newView(population{t.lattice, t.truth}, first.model)
+	sum := newView(population{lattice: t.lattice, counts: t.truth}, first.model)
 	copy(sum.shown, first.shown)
 	for token := range tokens {
 		ask := func(q gateway.Question) (*gateway.Table, error) {
@@ -185,7 +188,7 @@ func (t *trial) shared() (*view, error) {
 			slices.Reverse(q.GroupBy)
 			return first.ask(q)
 		}
-		v, err := read(population{t.lattice, t.truth}, first.published, ask)
+		v, err := read(population{lattice: t.lattice, counts: t.truth}, first.published, ask)
 		if err != nil {
 			return nil, err
 		}

@@ -105,7 +105,7 @@ func (l *lattice) reconstruct(v *view, careful bool, model []float64) *estimate 
 	first := l.sums(x, base)
 	used := 0
 	for i, c := range cells {
-		if !v.shown[c] && (!careful || first[c] < v.model.mean+3*v.model.sd) {
+		if !v.shown[c] && !v.open[c] && (!careful || first[c] < v.model.mean+3*v.model.sd) {
 			s.rows[i] = row{v.model.mean, 1 / (v.model.sd * v.model.sd)}
 		}
 		if s.rows[i].w > 0 {

@@ -122,7 +122,7 @@ func (s *system) dense(n int) []float64 {
 // baseline is what iterative proportional fitting of the one-way margins ends with.
 func TestReconstructAndBaseline(t *testing.T) {
 	w := newWorld(newLattice(theDefinition()), "sparse", 5, 1)
-	v, err := publishNone(population{w.lattice, w.truth}, 0, 1)
+	v, err := publishNone(population{lattice: w.lattice, counts: w.truth}, 0, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func (t *trial) release(number int) (*view, error) {
 
 // publish publishes other counts of the same lattice.
 func (t *trial) publish(counts []tally, number int) (*view, error) {
-	return t.by.publish(population{t.lattice, counts}, t.key, number)
+	return t.by.publish(population{t.lattice, counts, t.records, t.rules}, t.key, number)
 }
 
 // estimate is the careful reconstruction of the first release.

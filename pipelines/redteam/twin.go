@@ -1,0 +1,244 @@
+package redteam
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pana-exchange/pana/gateway"
+)
+
+// TwinOptions say how a twin is attacked. The zero value is enough.
+type TwinOptions struct {
+	// Mean is the mean number of children of a cell of the largest grouping set of
+	// partition dimensions, a public choice: 28 is dense, 20 (the default) medium, 5
+	// sparse.
+	Mean int
+	Keys int    // Noise keys, each with children of its own; default and least MinKeys.
+	Seed uint64 // The same seed makes the same twin; default 0.
+	// Rules are those that policy decided; default the floors of disclosure.md 2.12.
+	Rules *gateway.ReleaseRules
+	// Progress is told of each step, by one goroutine at a time; default nobody.
+	Progress func(done, total int)
+}
+
+// maxInvented bounds the children of a twin: more change no figure, only the time.
+const maxInvented = 60_000
+
+// A TwinReport is what became of the attacks on a release of invented children: a
+// definition's own red team, before or beside its real release. It is made from the
+// definition and the rules alone, so whoever may see the definition may see all of
+// it.
+type TwinReport struct {
+	Lineage  string    `json:"lineage"`
+	Children int       `json:"children"` // invented, under the first key
+	Mean     int       `json:"mean"`     // asked for, of a cell of the largest set of partition dimensions
+	Cells    int       `json:"cells"`    // of all grouping sets
+	Keys     int       `json:"keys"`
+	Seed     uint64    `json:"seed"`
+	Passed   bool      `json:"passed"`
+	Missed   []string  `json:"missed"` // bars that the protection misses
+	Broken   []string  `json:"broken"` // attacks that do not break what is unprotected
+	Findings []Finding `json:"findings"`
+}
+
+// A Finding is one measure of one attack on a twin, with a line for people.
+type Finding struct {
+	Row
+
+	Verdict string `json:"verdict"`
+}
+
+// Twin makes up a population that fits a definition, publishes it by
+// [disclosure.Protect] under noise keys of its own, and runs the attacks that apply
+// to any lattice against it, against no protection and against what the one-way
+// margins alone give. It is deterministic for a seed. A missed bar is in the twin,
+// not an error; a definition that cannot be released is an error.
+//
+// A4 needs an implication, A1 and the AUC of A5 a partition dimension to keep
+// secret: what a definition has no place for is left out of the findings.
+func Twin(ctx context.Context, def *gateway.Definition, o TwinOptions) (*TwinReport, error) {
+	if o.Mean == 0 {
+		o.Mean = 20
+	}
+	if o.Keys == 0 {
+		o.Keys = MinKeys
+	}
+	if o.Keys < MinKeys || o.Mean < 1 {
+		return nil, gateway.Errorf(gateway.Invalid, "a twin needs %d noise keys and a child a cell, or more", MinKeys)
+	}
+	plan, err := newTwinPlan(def)
+	if err != nil {
+		return nil, err
+	}
+	r := &twinRunner{ctx: ctx, plan: plan, o: o}
+	for range plan.probes {
+		r.values = append(r.values, newTaken(o.Keys))
+	}
+	err = r.run()
+	if err != nil {
+		return nil, err
+	}
+	return r.twin(), nil
+}
+
+// A twinRunner takes every probe under every key.
+type twinRunner struct {
+	ctx      context.Context //nolint:containedctx // of one call of Twin
+	plan     *twinPlan
+	o        TwinOptions
+	values   []taken
+	mu       sync.Mutex // of done, and so that Progress is called by one at a time
+	done     int
+	children int // under the first key
+}
+
+func (r *twinRunner) run() error {
+	g, ctx := errgroup.WithContext(r.ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for key := range r.o.Keys {
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return r.key(key)
+		})
+	}
+	return g.Wait()
+}
+
+// key takes the probes under one key: of the default, and under the first keys of
+// no protection, which they must break.
+func (r *twinRunner) key(key int) error {
+	w, err := r.plan.populate(mix(r.o.Seed)+uint64(key), r.o) //nolint:gosec // an index
+	if err != nil {
+		return err
+	}
+	if key == 0 {
+		r.children = w.children
+	}
+	columns := []int{colDefault}
+	if key < controlKeys {
+		columns = append(columns, colNone)
+	}
+	for _, col := range columns {
+		t := &twinTrial{trial: newTrial(w.world, publishers()[col], key), twin: w, plan: r.plan}
+		for i, p := range r.plan.probes {
+			x, err := p.value(t)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.attack, err)
+			}
+			r.values[i].by[col][key] = x
+			if p.baseline != nil && col == colDefault {
+				r.values[i].baseline[key] = p.baseline(t)
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done++
+	if r.o.Progress != nil {
+		r.o.Progress(r.done, r.o.Keys)
+	}
+	return nil
+}
+
+// twin puts the findings together.
+func (r *twinRunner) twin() *TwinReport {
+	t := &TwinReport{
+		Lineage: r.plan.def.Lineage, Children: r.children, Mean: r.o.Mean, Cells: r.plan.size, Keys: r.o.Keys, Seed: r.o.Seed,
+		Missed: []string{}, Broken: []string{}, Findings: []Finding{},
+	}
+	for i, p := range r.plan.probes {
+		values := r.values[i]
+		values.by[colNone] = values.by[colNone][:controlKeys]
+		c := check{attack: p.attack, measure: p.measure, bar: p.bar}
+		if p.baseline != nil {
+			c.baseline = func(*trial) (float64, error) { return 0, nil } // taken already
+		}
+		f := Finding{Row: newRow(c, values)}
+		f.Rounded, f.Single = nil, nil
+		if f.Default == nil {
+			continue // the twin has no place for it
+		}
+		f.Verdict = p.words(&f.Row)
+		if f.None != nil && p.none.breaks != nil {
+			f.Controls = []Control{{publishers()[colNone].name, p.none.found, f.None, p.none.breaks(*f.None)}}
+			if !f.Controls[0].Broken {
+				t.Broken = append(t.Broken, p.attack+", "+p.measure)
+			}
+		}
+		if !f.Met {
+			t.Missed = append(t.Missed, p.attack+", "+p.measure)
+		}
+		t.Findings = append(t.Findings, f)
+	}
+	t.Passed = len(t.Missed)+len(t.Broken) == 0
+	return t
+}
+
+// A probe is one measure of one attack on a twin.
+type probe struct {
+	attack, measure string
+
+	value    func(t *twinTrial) (float64, error)
+	baseline func(t *twinTrial) float64
+	none     control // what no protection must come to
+	bar      bar
+	words    func(r *Row) string
+}
+
+// probes are the attacks on any lattice.
+func probes() []probe {
+	return []probe{
+		{"A1 filter differencing", "AUC", twinDifferencing, nil, from(colNone, 0.95), nearChance(barOutsider), coin("Telling a secret of one child by subtracting tables")},
+		{"A2 parent less siblings", "ER", twinSubtraction, twinSubtractionBaseline, from(colNone, 0.95), overBaseline(), guessed("Working hidden numbers out from totals and their other parts")},
+		{"A4 sector combination", "ER of Venn regions", twinVenn, twinVennBaseline, from(colNone, 0.95), overBaseline(), guessed("Working out who is known to one sector and not to another")},
+		{"A5 all routes", "ER, careful", twinRoutes(false), twinRoutesBaseline, from(colNone, 0.9), overBaseline(), guessed("Guessing hidden numbers from every table at once")},
+		{"A5 all routes", "ER, with the model too", twinRoutes(true), twinRoutesBaseline, from(colNone, 0.9), overBaseline(), guessed("Guessing hidden numbers from every table and a statistical model")},
+		{"A5 all routes", "AUC", twinRoutesTargets, nil, from(colNone, 0.95), nearChance(barOutsider), coin("Telling a secret of one child from every table at once")},
+		{"A8 set equality", "AUC", twinEquality, nil, from(colNone, 0.95), nearChance(barOutsider), coin("Telling whether a group is all of a larger one")},
+		{"A9 group disclosure", "shown, minority 0-9", twinOneSided, nil, from(colNone, 1), equals(0), func(r *Row) string {
+			return fmt.Sprintf("Groups nearly all of which are alike: %s shown; limit 0 %%.", percent(r.Default.Mean))
+		}},
+		{"A10 zero probing", "Z", twinZeros, nil, from(colNone, 0.05), noGain(), func(r *Row) string {
+			return fmt.Sprintf("Telling no children from a few: %s better than by guessing; limit 0 %%.", percent(r.Default.Mean))
+		}},
+		{"A17 release averaging", fmt.Sprintf("sd of mean of %d, of the permanent layer's", twinReleases), twinAveraging, nil, upTo(0.01), atLeast(barReleases), func(r *Row) string {
+			return fmt.Sprintf("Averaging %d releases: %s of the permanent noise is left; at least %s must be.", twinReleases, percent(r.Default.Mean), percent(barReleases))
+		}},
+	}
+}
+
+func percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
+
+// coin words an AUC.
+func coin(what string) func(r *Row) string {
+	return func(r *Row) string {
+		x := max(r.Default.Mean, 1-r.Default.Mean)
+		return fmt.Sprintf("%s: right %.0f times in 100, a coin 50 times; limit %.0f.", what, 100*x, 100*barOutsider)
+	}
+}
+
+// guessed words an exact recovery.
+func guessed(what string) func(r *Row) string {
+	return func(r *Row) string {
+		if r.Baseline == nil {
+			return what + ": nothing to guess."
+		}
+		return fmt.Sprintf("%s: %s right, %s by guessing from totals alone; limit %s.",
+			what, percent(r.Default.Mean), percent(r.Baseline.Mean), percent(r.Baseline.Mean+barRecovery))
+	}
+}
+
+// share is a part of a whole, NaN of nothing.
+func share(part, whole int) float64 {
+	if whole == 0 {
+		return math.NaN()
+	}
+	return float64(part) / float64(whole)
+}
