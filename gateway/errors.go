@@ -29,7 +29,8 @@ const (
 	TooLarge
 	// Unsupported: the media type, encoding or algorithm is not one we read.
 	Unsupported
-	// Withheld: a release that is not approved, withdrawn or superseded.
+	// Withheld: a release that is not approved, withdrawn or superseded, or a grouping
+	// set that its sparsity gate closes.
 	Withheld
 )
 

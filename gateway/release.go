@@ -20,6 +20,20 @@ type Definition struct {
 	// (disclosure.md 2.1).
 	Impossible [][]Fact      `json:"impossible,omitempty"`
 	Implied    []Implication `json:"implied,omitempty"`
+	// Gate is what is decided on the sparsity gate against what it found; nil leaves
+	// it as it is.
+	Gate *GateDecision `json:"gate,omitempty"`
+}
+
+// A GateDecision opens or closes grouping sets whatever the sparsity gate found
+// (disclosure.md 2.4 rule 7). It is data of the definition, so it is pinned in the
+// release and the officer who approves the release signs it. It names sets by
+// [GroupingSet.Key]; an open set needs every smaller one named too, and a closed one
+// closes every larger.
+type GateDecision struct {
+	Open    []string `json:"open,omitempty"`
+	Close   []string `json:"close,omitempty"`
+	Because string   `json:"because"` // required: why, for whoever signs
 }
 
 // A Fact is the condition that a child is in a node of a dimension.

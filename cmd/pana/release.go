@@ -188,7 +188,27 @@ func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
 			return err
 		}
 	}
+	err := writeGate(w, c.Pinned)
+	if err != nil {
+		return err
+	}
 	return writeRisk(w, c)
+}
+
+// writeGate lists the grouping sets that the sparsity gate closes. They are public, or
+// readers would try them one by one.
+func writeGate(w io.Writer, p exchange.Pinned) error {
+	if p.Gate == nil {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "\nclosed by the sparsity gate: %d grouping sets of %d\n", len(p.Gate.Closed), len(p.Gate.Closed)+len(p.Gate.Open))
+	for _, key := range p.Gate.Closed {
+		_, _ = fmt.Fprintf(w, "  %s\n", key)
+	}
+	if by := p.Definition.Gate; by != nil {
+		_, err = fmt.Fprintf(w, "decided by the steward and the officer: open %v, close %v, because %s\n", by.Open, by.Close, by.Because)
+	}
+	return err
 }
 
 // writeRisk writes what protection did, for whoever approves it.
@@ -203,7 +223,11 @@ func writeRisk(w io.Writer, c exchange.Catalogue) error {
 		if name == "" {
 			name = "(total)"
 		}
-		_, _ = fmt.Fprintf(t, "  %s\t%d cells\t%d %%\n", name, s.Cells, s.Hidden)
+		gated := ""
+		if s.Gated {
+			gated = "closed by the sparsity gate"
+		}
+		_, _ = fmt.Fprintf(t, "  %s\t%d cells\t%d %%\t%s\n", name, s.Cells, s.Hidden, gated)
 	}
 	return t.Flush()
 }

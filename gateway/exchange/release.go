@@ -28,6 +28,9 @@ type Pinned struct {
 	Rules      gateway.ReleaseRules `json:"rules"`
 	Coverage   *gateway.Coverage    `json:"coverage"`
 	Budget     *disclosure.Budget   `json:"budget"`
+	// Gate is which grouping sets answer: of the lineage's approved releases while
+	// this one is built, its own afterwards.
+	Gate *disclosure.Gate `json:"gate,omitempty"`
 }
 
 // BuildRelease counts the committed batches and protects the cells, once. It
@@ -94,7 +97,11 @@ func (x *Exchange) pin(ctx context.Context, b Build) (*Pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pinned{Definition: definition, Rules: rules, Budget: budget}, nil
+	gate, err := x.keptGate(ctx, definition.Lineage)
+	if err != nil {
+		return nil, err
+	}
+	return &Pinned{Definition: definition, Rules: rules, Budget: budget, Gate: gate}, nil
 }
 
 // count takes the snapshot, counts and protects its cells and stores them.
@@ -127,10 +134,12 @@ func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, prog
 	}
 	published, err := disclosure.Protect(raw, disclosure.Release{
 		ID: r.ID, Number: r.Number, Lineage: r.Lineage, Rules: p.Rules, Coverage: coverage, Noise: x.Keys.PRF(r.Lineage),
+		Gate: p.Gate,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("protecting release %s: %w", r.ID, err)
 	}
+	p.Gate = published.Gate()
 	err = x.Warehouse.StoreCells(ctx, published)
 	if err != nil {
 		return nil, fmt.Errorf("storing the cells of release %s: %w", r.ID, err)
@@ -183,7 +192,11 @@ func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gatewa
 	if err != nil {
 		return gateway.Release{}, err
 	}
-	_, err = x.cells(ctx, release)
+	published, err := x.cells(ctx, release)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	err = x.continues(ctx, published)
 	if err != nil {
 		return gateway.Release{}, err
 	}

@@ -28,7 +28,8 @@ type query struct {
 // and depends on none but the published statuses and values. Every synonym of a
 // question (order, filter or grouping, "sex" or "sex@sex") reads the same cells.
 // An Invalid error names the limit that the question breaks; it is the same
-// whatever the release holds, so refusals tell nothing either (2.11 line 15).
+// whatever the release holds, so refusals tell nothing either (2.11 line 15). A
+// Withheld error names a grouping set that the sparsity gate closes, which is public.
 //
 // A table has all cells that the code lists make of the question, hidden or not, in
 // the order of codes: rows that come or go, or an order by size, would tell counts
@@ -188,6 +189,9 @@ func (p *Published) resolve(c *query, wants map[string]*want) error {
 	c.set = p.l.byKey[g.Key(p.l.def)]
 	if c.set == nil || !slices.Contains(c.set.Cubes, c.cube.ID) {
 		return p.limit(c.cube, g)
+	}
+	if p.closed[c.set.index] {
+		return errGated(c.set)
 	}
 	return nil
 }

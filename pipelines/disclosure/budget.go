@@ -86,6 +86,9 @@ func Plan(d *gateway.Definition) (*Budget, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = l.checkGate(); err != nil {
+		return nil, err
+	}
 	f := newFamily(l)
 	b := &Budget{V: d.V, A: f.largest(), Cells: l.cells}
 	b.Needed = BudgetFactor * b.A

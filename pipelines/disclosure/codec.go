@@ -18,10 +18,11 @@ import (
 // anything: Decode refuses what Encode would not have written, so that the digest
 // which an officer approved names one set of cells and one only (decisions.md 13).
 //
-// Cells are not labelled: the definition in the header says which they are, and a
+// Cells are not labelled: the definition in the header says which they are, and its
+// gate which sets have none; a
 // file of a million cells is three megabytes.
 
-const magic = "pana/published/1\n"
+const magic = "pana/published/2\n"
 
 // header is what a release is, beside its cells: all that is needed to answer, to
 // replay an answer and to judge it, and nothing that is secret. Fields are only ever
@@ -33,6 +34,7 @@ type header struct {
 	Rules      gateway.ReleaseRules `json:"rules"`
 	Definition gateway.Definition   `json:"definition"`
 	Tables     []byte               `json:"ptables"` // as integers, for whoever replays an answer
+	Gate       Gate                 `json:"gate"`    // which sets have no cells here
 	Summary    Summary              `json:"summary"`
 }
 
@@ -58,6 +60,9 @@ func (p *Published) Encode(w io.Writer) error {
 		return fmt.Errorf("writing a release: %w", err)
 	}
 	for _, s := range p.l.sets {
+		if p.closed[s.index] {
+			continue
+		}
 		_, err = w.Write(p.cells[s.index].append(s, nil))
 		if err != nil {
 			return fmt.Errorf("writing a release: %w", err)
@@ -116,11 +121,21 @@ func Decode(r io.Reader) (*Published, error) {
 	if p.l, err = newLattice(&p.head.Definition); err != nil {
 		return nil, errDecode("their definition is refused")
 	}
-	if p.l.cells > len(rest) {
+	if err = p.l.checkGate(); err != nil {
+		return nil, errDecode("their definition is refused")
+	}
+	if p.closed, err = p.l.closedSets(&p.head.Gate); err != nil {
+		return nil, errDecode("their sparsity gate is none")
+	}
+	if p.cellsOpen() > len(rest) {
 		return nil, errDecode("cells are missing")
 	}
 	for _, s := range p.l.sets {
 		var c published
+		if p.closed[s.index] {
+			p.cells = append(p.cells, noCells(s))
+			continue
+		}
 		if c, rest, err = p.decodeCells(s, rest); err != nil {
 			return nil, err
 		}
@@ -130,6 +145,17 @@ func Decode(r io.Reader) (*Published, error) {
 		return nil, errDecode("something follows the last cell")
 	}
 	return p, p.seal()
+}
+
+// cellsOpen is the number of cells that an encoding has.
+func (p *Published) cellsOpen() int {
+	n := 0
+	for _, s := range p.l.sets {
+		if !p.closed[s.index] {
+			n += s.cells
+		}
+	}
+	return n
 }
 
 // decodeHeader reads the header and returns what follows. JSON has many spellings;
@@ -156,10 +182,7 @@ func (p *Published) decodeHeader(data []byte) ([]byte, error) {
 }
 
 func (p *Published) decodeCells(s *set, b []byte) (published, []byte, error) {
-	c := published{status: make([]status, s.cells), values: map[gateway.Measure][]int64{}}
-	for _, m := range s.Measures {
-		c.values[m] = make([]int64, s.cells)
-	}
+	c := noCells(s)
 	var at []int
 	for i := range c.status {
 		at = s.nodes(i, at)

@@ -28,6 +28,9 @@ type Release struct {
 	// second independent noise on the same counts, and two looks average
 	// (disclosure.md 2.2). If it leaks, treat all published values as exact.
 	Noise gateway.PRF
+	// Gate is what the sparsity gate of the lineage's earlier releases decided
+	// ([Published.Gate]); nil, for a first release, judges every grouping set now.
+	Gate *Gate
 }
 
 // A state is what becomes of a cell. The first rule that hides it is kept, for the
@@ -47,7 +50,7 @@ const (
 
 func (s state) hidden() bool { return s <= hiddenRest }
 
-// A protector runs the rules over one release. Rules 2, 5, 7 and 8 of disclosure.md
+// A protector runs the rules over one release. Rules 2, 5 and 8 of disclosure.md
 // 2.4 and the measures of 2.7 have their place beside nearParent and value.
 type protector struct {
 	l      *lattice
@@ -57,6 +60,7 @@ type protector struct {
 	tables *PTables
 	cap    uint32 // on the records of one child
 	report *reporting
+	gate   *gating
 
 	states [][]state // by set and cell
 	// noise is v1 of the cells that rules 1 and 4 leave: rule 6 orders by it, and all
@@ -125,6 +129,9 @@ func newProtector(c *counted, rel Release) (*protector, error) {
 		l: c.l, cells: c.cells, cap: uint32(rel.Rules.RecordCap), report: newReporting(c.l, rel.Coverage),
 		keys:   newKeyed(rel.Noise, rel.Lineage, rel.Number),
 		states: make([][]state, len(c.l.sets)), noise: make([][]int32, len(c.l.sets)), alias: make([]map[int]cellRef, len(c.l.sets)),
+	}
+	if p.gate, err = newGating(c.l, rel.Gate); err != nil {
+		return nil, err
 	}
 	p.law, err = newLaw(rel.Rules)
 	return p, err

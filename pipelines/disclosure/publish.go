@@ -14,6 +14,7 @@ type Published struct {
 	head   header
 	l      *lattice
 	cells  []published // by set
+	closed []bool      // by set: the sparsity gate keeps it from being published
 	digest string
 	tables string // digest of the p-tables
 }
@@ -60,25 +61,35 @@ func (s state) outside() status {
 // together. From here on no true count is referred to: the protector and its cells
 // are garbage when Protect returns.
 func (p *protector) publish(rel Release) (*Published, error) {
-	out := &Published{
-		head: header{
-			Release: rel.ID, Number: rel.Number, Lineage: rel.Lineage, Rules: rel.Rules, Definition: *p.l.def,
-			Tables: p.tables.bytes(), Summary: p.summary(),
-		},
-		l: p.l,
-	}
+	out := &Published{l: p.l, closed: p.gate.closed}
 	for _, s := range p.l.sets {
-		out.cells = append(out.cells, p.values(s, out.cells))
+		cells := p.values(s, out.cells)
+		p.gate.decide(s, &cells)
+		if p.gate.closed[s.index] {
+			cells = noCells(s)
+		}
+		out.cells = append(out.cells, cells)
+	}
+	out.head = header{
+		Release: rel.ID, Number: rel.Number, Lineage: rel.Lineage, Rules: rel.Rules, Definition: *p.l.def,
+		Tables: p.tables.bytes(), Gate: p.gate.record(), Summary: p.summary(),
 	}
 	return out, out.seal()
 }
 
-// values publishes one set; earlier ones are there to copy synonyms from.
-func (p *protector) values(s *set, earlier []published) published {
+// noCells are the cells of a set before anything is published: hidden, and with no
+// value.
+func noCells(s *set) published {
 	out := published{status: make([]status, s.cells), values: map[gateway.Measure][]int64{}}
 	for _, m := range s.Measures {
 		out.values[m] = make([]int64, s.cells)
 	}
+	return out
+}
+
+// values publishes one set; earlier ones are there to copy synonyms from.
+func (p *protector) values(s *set, earlier []published) published {
+	out := noCells(s)
 	var at []int
 	for c, state := range p.states[s.index] {
 		out.status[c] = state.outside()
@@ -122,11 +133,11 @@ func (p *protector) value(s *set, c int, m gateway.Measure) int64 {
 }
 
 // Cell returns a published cell by its canonical label ("region=61|sex=F"). It
-// reports false for a label or measure that the release does not have. The value
-// is meant only with [gateway.StatusValue].
+// reports false for a label or measure that the release does not have, and for every
+// cell of a set that the sparsity gate closes. The value is meant only with [gateway.StatusValue].
 func (p *Published) Cell(label string, m gateway.Measure) (gateway.CellStatus, int64, bool) {
 	s, c, ok := p.l.find(label)
-	if !ok || !slices.Contains(s.Measures, m) || p.cells[s.index].status[c] == statusOmitted {
+	if !ok || p.closed[s.index] || !slices.Contains(s.Measures, m) || p.cells[s.index].status[c] == statusOmitted {
 		return "", 0, false
 	}
 	return statusNames[p.cells[s.index].status[c]], p.cells[s.index].values[m][c], true

@@ -18,6 +18,9 @@ type SetSummary struct {
 	Impossible  int    `json:"impossible"`   // declared, so no secret
 	NotReported int    `json:"not_reported"` // from registrations, so no secret
 	Hidden      int    `json:"hidden_percent"`
+	// Gated: the sparsity gate closes the set, so it has no cells outside. Nothing
+	// else is told of it: all of it is hidden.
+	Gated bool `json:"gated,omitempty"`
 	// By rule, the first that hid a cell; only for 100 cells and more, because in a
 	// small set a share is a cell and readers must not learn why it is hidden.
 	Rules *RuleShares `json:"by_rule,omitempty"`
@@ -28,20 +31,25 @@ type RuleShares struct {
 	Small     int `json:"small_or_zero"` // rules 1 and 3
 	Near      int `json:"near_parent"`   // rule 4
 	Remainder int `json:"remainder"`     // rule 6
+	Gate      int `json:"sparsity_gate"` // rule 7, of a cube
 }
 
 // ruleCells is the least number of cells whose shares by rule are given.
 const ruleCells = 100
 
 // tallied are the exact numbers, kept inside.
-type tallied struct{ cells, small, near, rest, impossible, silent int }
+type tallied struct{ cells, small, near, rest, gated, impossible, silent int }
 
-func (t *tallied) add(states []state) {
+func (t *tallied) add(states []state, gated bool) {
 	for _, s := range states {
 		if s == omitted {
 			continue
 		}
 		t.cells++
+		if gated && s != impossible && s != notReported {
+			t.gated++
+			continue
+		}
 		switch s {
 		case hiddenSmall:
 			t.small++
@@ -62,10 +70,10 @@ func (t *tallied) summary(name string) SetSummary {
 	share := func(n int) int { return (n*40/max(1, t.cells) + 1) / 2 * 5 }
 	s := SetSummary{
 		Name: name, Cells: t.cells, Impossible: t.impossible, NotReported: t.silent,
-		Hidden: share(t.small + t.near + t.rest),
+		Hidden: share(t.small + t.near + t.rest + t.gated),
 	}
 	if t.cells >= ruleCells {
-		s.Rules = &RuleShares{share(t.small), share(t.near), share(t.rest)}
+		s.Rules = &RuleShares{share(t.small), share(t.near), share(t.rest), share(t.gated)}
 	}
 	return s
 }
@@ -75,14 +83,17 @@ func (p *protector) summary() Summary {
 	cubes := map[string]*tallied{}
 	for _, s := range p.l.sets {
 		var t tallied
-		t.add(p.states[s.index])
+		gated := p.gate.closed[s.index]
+		t.add(p.states[s.index], gated)
 		sum.Cells += t.cells
-		sum.Sets = append(sum.Sets, t.summary(s.key))
+		page := t.summary(s.key)
+		page.Gated = gated
+		sum.Sets = append(sum.Sets, page)
 		for _, id := range s.Cubes {
 			if cubes[id] == nil {
 				cubes[id] = &tallied{}
 			}
-			cubes[id].add(p.states[s.index])
+			cubes[id].add(p.states[s.index], gated)
 		}
 	}
 	for _, c := range p.l.def.Cubes {

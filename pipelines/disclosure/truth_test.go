@@ -60,8 +60,20 @@ func complete(d *gateway.Definition) *gateway.Coverage {
 func release(d *gateway.Definition, number, key int) Release {
 	return Release{
 		ID: gateway.ReleaseID(fmt.Sprintf("%s-%d", d.Lineage, number)), Number: number, Lineage: d.Lineage,
-		Rules: lawful(), Coverage: complete(d), Noise: prf(testKey(key)),
+		Rules: lawful(), Coverage: complete(d), Noise: prf(testKey(key)), Gate: allOpen(d),
 	}
+}
+
+// allOpen is a gate that closes nothing, for tests of the other rules.
+func allOpen(d *gateway.Definition) *Gate {
+	g := &Gate{}
+	for _, a := range d.AdmittedSets() {
+		if len(a.Set) > 0 {
+			g.Open = append(g.Open, a.Set.Key(d))
+		}
+	}
+	slices.Sort(g.Open)
+	return g
 }
 
 // A truth is a population in memory: for each event, its child and the code of

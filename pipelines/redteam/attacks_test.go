@@ -46,6 +46,9 @@ func TestLattice(t *testing.T) {
 	}
 	for c := range w.size {
 		status, value, known := v.published.Cell(w.label(c), gateway.CountChildren)
+		if !known && !v.shown[c] {
+			continue // in a grouping set that the sparsity gate closes
+		}
 		if !known || v.shown[c] != (status == gateway.StatusValue) || v.shown[c] && v.y[c] != float64(value) {
 			t.Fatalf("%s is read as %v %v, the release has %s %d", w.label(c), v.shown[c], v.y[c], status, value)
 		}
