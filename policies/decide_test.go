@@ -170,6 +170,7 @@ func TestRulesBelowAFloorAreRefused(t *testing.T) {
 		`"threshold_law": [0.15,`: {`"threshold_law": [0.25,`, "floor soft-threshold:"},
 		`"share": 0.95`:           {`"share": 0.99`, "floor share:"},
 		`"share_below": 200`:      {`"share_below": 100`, "floor share:"},
+		` "share": 0.95`:          {` "share": 0.94`, "floor share-implied:"},
 		`"record_cap": 20`:        {`"record_cap": 21`, "floor record-cap:"},
 		`"variance_least": 50`:    {`"variance_least": 49`, "floor noise:"},
 		`0.1, 0.05],`:             {`0.1, 0.06],`, "floor soft-threshold:"},

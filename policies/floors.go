@@ -128,6 +128,12 @@ var releaseFloors = []releaseFloor{
 			return !(r.Share > 0 && r.Share <= 0.95) || r.ShareBelow < 200
 		},
 	},
+	// disclosure.md 2.4 rules 4 and 5: a share that the soft threshold does not imply
+	// would be a hard one.
+	{
+		Floor{"share-implied", "(1 - share) * share_below is at most the lowest threshold, so that the soft threshold of minorities implies the share"},
+		func(r gateway.ReleaseRules, _ float64) bool { return !r.ShareCovered() },
+	},
 	// disclosure.md 2.3: the records of one subject are capped before they count.
 	{
 		Floor{"record-cap", "at most 20 records of one child count"},

@@ -95,7 +95,10 @@ func Example() {
 
 	published, err := disclosure.Protect(raw, disclosure.Release{
 		ID: "clinics-1", Number: 1, Lineage: "clinics", Coverage: &gateway.Coverage{}, Noise: noise,
-		Rules: gateway.ReleaseRules{Threshold: []float64{.15, .1, .1, .1, .1, .1, .1, .1, .1, .05}, ThresholdMin: 10, RecordCap: 20},
+		Rules: gateway.ReleaseRules{
+			Threshold: []float64{.15, .1, .1, .1, .1, .1, .1, .1, .1, .05}, ThresholdMin: 10,
+			Share: 0.95, ShareBelow: 200, RecordCap: 20,
+		},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -79,6 +79,8 @@ func (k *keyed) outliers(label []byte) (o, t int) {
 const (
 	MinThreshold  = 10
 	maxSingleOdds = 0.15
+	maxShare      = 0.95 // rule 5; see [gateway.ReleaseRules.ShareCovered]
+	minShareBelow = 200
 )
 
 // A law is the distribution of the secret thresholds, as integers like a p-table. It

@@ -50,7 +50,7 @@ const (
 
 func (s state) hidden() bool { return s <= hiddenRest }
 
-// A protector runs the rules over one release. Rules 2, 5 and 8 of disclosure.md
+// A protector runs the rules over one release. Rule 2 of disclosure.md
 // 2.4 and the measures of 2.7 have their place beside nearParent and value.
 type protector struct {
 	l      *lattice
@@ -120,6 +120,9 @@ func newProtector(c *counted, rel Release) (*protector, error) {
 		return nil, gateway.Errorf(gateway.Internal, "a release is protected with a noise key and the agencies' coverage")
 	case rel.Rules.RecordCap < 1 || rel.Rules.RecordCap > 1000:
 		return nil, gateway.Errorf(gateway.Invalid, "the cap on one child's records must be from 1 to 1,000")
+	case !(rel.Rules.Share <= maxShare) || rel.Rules.ShareBelow < minShareBelow || !rel.Rules.ShareCovered():
+		return nil, gateway.Errorf(gateway.Invalid, "the share of rule 5 is at most %g of parents below %d or more, and no more than rule 4 implies: "+
+			"(1 - share) * share_below is at most the lowest threshold", maxShare, minShareBelow)
 	}
 	_, err := Plan(d)
 	if err != nil {
