@@ -286,6 +286,7 @@ type Release struct {
 	Digest     string       `json:"digest"` // SHA-256 of the published cells, hex
 	Definition []byte       `json:"-"`      // the pinned definition and rules, JSON
 	Built      time.Time    `json:"built"`
+	Approved   time.Time    `json:"approved,omitzero"` // when it became public; stays when it is closed
 }
 
 // ReleaseRules are the disclosure parameters of a release, decided by policy

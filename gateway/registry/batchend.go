@@ -127,7 +127,7 @@ func (r *Registry) WithdrawBatch(
 			return err
 		}
 		b.state = gateway.BatchWithdrawn
-		err = c.only(ctx, `UPDATE batch SET state = 'withdrawn', seq = ? WHERE id = ? AND state IN ('committed', 'published')`,
+		err = c.only(ctx, `UPDATE batch SET state = 'withdrawn', committed = seq, seq = ? WHERE id = ? AND state IN ('committed', 'published')`,
 			b.seq, batch)
 		if err != nil {
 			return err

@@ -19,6 +19,9 @@ type Build struct {
 	Policy     gateway.Revision
 	Definition []byte         // the definition and its rules, JSON
 	Steward    gateway.Caller // who builds it
+	// After is the last public release, whose quarters are closed; "" for the first.
+	After  gateway.ReleaseID
+	Yearly bool // it takes everything that came late, once in a year
 }
 
 // lineageID is the form of a lineage: a part of a release's id and of noise labels.
@@ -28,7 +31,8 @@ var lineageID = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 const maxReason = 2000
 
 // BeginRelease reserves the next number of a lineage and logs the intent. It reports
-// Conflict while another release of the lineage is being built.
+// Conflict while another release of the lineage is being built, and for one that may
+// not follow those that were public: of another lineage, or too soon.
 func (r *Registry) BeginRelease(ctx context.Context, b Build) (gateway.Release, error) {
 	if !lineageID.MatchString(b.Lineage) {
 		return gateway.Release{}, gateway.Errorf(gateway.Invalid, "a lineage matches %s", lineageID)
@@ -46,10 +50,14 @@ func (r *Registry) BeginRelease(ctx context.Context, b Build) (gateway.Release, 
 		if building {
 			return gateway.Errorf(gateway.Conflict, "a release of %s is being built", b.Lineage)
 		}
+		err = c.mayFollow(ctx, rel, b.After, b.Yearly)
+		if err != nil {
+			return err
+		}
 		rel.ID = gateway.ReleaseID(fmt.Sprintf("%s-%d", b.Lineage, rel.Number))
-		_, err = c.ExecContext(ctx, `INSERT INTO release (id, lineage, number, state, snapshot, policy, definition, steward)
-			VALUES (?, ?, ?, 'building', ?, ?, ?, ?)`,
-			rel.ID, rel.Lineage, rel.Number, rel.Snapshot, rel.Policy, append([]byte{}, rel.Definition...), b.Steward.Subject)
+		_, err = c.ExecContext(ctx, `INSERT INTO release (id, lineage, number, state, snapshot, policy, definition, steward, after, yearly)
+			VALUES (?, ?, ?, 'building', ?, ?, ?, ?, ?, ?)`,
+			rel.ID, rel.Lineage, rel.Number, rel.Snapshot, rel.Policy, append([]byte{}, rel.Definition...), b.Steward.Subject, b.After, b.Yearly)
 		if err != nil {
 			return internal("storing a release", err)
 		}
@@ -81,7 +89,7 @@ func (r *Registry) FinishRelease(ctx context.Context, id gateway.ReleaseID, dige
 	if sum, err := hex.DecodeString(digest); err != nil || len(sum) != 32 {
 		return internal("finishing a release", errors.New("the digest is not a SHA-256 in hex"))
 	}
-	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel gateway.Release, _ string) error {
+	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel storedRelease) error {
 		if rel.State != gateway.ReleaseBuilding {
 			return gateway.Errorf(gateway.Conflict, "release %s is not being built", id)
 		}
@@ -90,18 +98,18 @@ func (r *Registry) FinishRelease(ctx context.Context, id gateway.ReleaseID, dige
 		if err != nil {
 			return err
 		}
-		return c.logRelease(ctx, ledger.ReleaseBuilt, "gateway", rel, ledger.Done, map[string]string{"digest": digest})
+		return c.logRelease(ctx, ledger.ReleaseBuilt, "gateway", rel.Release, ledger.Done, map[string]string{"digest": digest})
 	})
 }
 
 // FailRelease ends a build without a release; its number is used up. The outcome is
 // Refused (by a gate), Failed or Cancelled; the detail is only committed to.
 func (r *Registry) FailRelease(ctx context.Context, id gateway.ReleaseID, outcome ledger.Outcome, detail any) error {
-	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel gateway.Release, _ string) error {
+	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel storedRelease) error {
 		if rel.State != gateway.ReleaseBuilding {
 			return gateway.Errorf(gateway.Conflict, "release %s is not being built", id)
 		}
-		return c.failRelease(ctx, rel, outcome, detail)
+		return c.failRelease(ctx, rel.Release, outcome, detail)
 	})
 }
 
@@ -138,11 +146,11 @@ func (r *Registry) ApproveRelease(
 	if len(reason) > maxReason {
 		return gateway.Errorf(gateway.Invalid, "a reason has at most %d bytes", maxReason)
 	}
-	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel gateway.Release, steward string) error {
+	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel storedRelease) error {
 		switch {
 		case officer.Role != gateway.RoleOfficer:
 			return gateway.Errorf(gateway.Forbidden, "only an officer approves a release")
-		case officer.Subject == steward:
+		case officer.Subject == rel.steward:
 			return gateway.Errorf(gateway.Forbidden, "whoever built a release does not approve it")
 		case rel.State != gateway.ReleaseBuilt && rel.State != gateway.ReleaseApproved:
 			return gateway.Errorf(gateway.Conflict, "release %s is %s", id, rel.State)
@@ -151,14 +159,17 @@ func (r *Registry) ApproveRelease(
 		case rel.State == gateway.ReleaseApproved:
 			return nil
 		}
-		if err := c.supersede(ctx, rel, officer); err != nil {
+		if err := c.supersede(ctx, rel.Release, officer); err != nil {
 			return err
 		}
-		err := c.only(ctx, `UPDATE release SET state = 'approved', officer = ? WHERE id = ?`, officer.Subject, id)
+		if err := c.mayFollow(ctx, rel.Release, rel.after, rel.yearly); err != nil {
+			return err
+		}
+		err := c.only(ctx, `UPDATE release SET state = 'approved', officer = ?, approved = ? WHERE id = ?`, officer.Subject, millis(c.now), id)
 		if err != nil {
 			return err
 		}
-		return c.logRelease(ctx, ledger.ReleaseApprove, officer.Key, rel, ledger.Done,
+		return c.logRelease(ctx, ledger.ReleaseApprove, officer.Key, rel.Release, ledger.Done,
 			map[string]string{"digest": digest, "reason": reason})
 	})
 }
@@ -186,7 +197,7 @@ func (r *Registry) WithdrawRelease(ctx context.Context, id gateway.ReleaseID, by
 	if len(reason) > maxReason {
 		return gateway.Errorf(gateway.Invalid, "a reason has at most %d bytes", maxReason)
 	}
-	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel gateway.Release, _ string) error {
+	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel storedRelease) error {
 		switch rel.State {
 		case gateway.ReleaseWithdrawn:
 			return nil
@@ -197,12 +208,12 @@ func (r *Registry) WithdrawRelease(ctx context.Context, id gateway.ReleaseID, by
 		if err := c.only(ctx, `UPDATE release SET state = 'withdrawn' WHERE id = ?`, id); err != nil {
 			return err
 		}
-		return c.logRelease(ctx, ledger.ReleaseWithdraw, by.Key, rel, ledger.Done, map[string]string{"reason": reason})
+		return c.logRelease(ctx, ledger.ReleaseWithdraw, by.Key, rel.Release, ledger.Done, map[string]string{"reason": reason})
 	})
 }
 
 func (r *Registry) changeRelease(
-	ctx context.Context, id gateway.ReleaseID, f func(context.Context, *change, gateway.Release, string) error,
+	ctx context.Context, id gateway.ReleaseID, f func(context.Context, *change, storedRelease) error,
 ) error {
 	return r.change(ctx, func(ctx context.Context, c *change) error {
 		found, err := queryReleases(ctx, c, `id = ?`, id)
@@ -212,7 +223,7 @@ func (r *Registry) changeRelease(
 		if len(found) == 0 {
 			return gateway.Errorf(gateway.NotFound, "there is no such release")
 		}
-		return f(ctx, c, found[0].Release, found[0].steward)
+		return f(ctx, c, found[0])
 	})
 }
 
@@ -248,10 +259,12 @@ func (r *Registry) releases(ctx context.Context, where string, args ...any) ([]g
 type storedRelease struct {
 	gateway.Release
 	steward string
+	after   gateway.ReleaseID
+	yearly  bool
 }
 
 func queryReleases(ctx context.Context, from querier, where string, args ...any) ([]storedRelease, error) {
-	rows, err := from.QueryContext(ctx, `SELECT id, lineage, number, state, snapshot, policy, digest, definition, built, steward
+	rows, err := from.QueryContext(ctx, `SELECT id, lineage, number, state, snapshot, policy, digest, definition, built, steward, after, yearly, approved
 		FROM release WHERE `+where, args...)
 	if err != nil {
 		return nil, internal("reading the releases", err)
@@ -260,13 +273,17 @@ func queryReleases(ctx context.Context, from querier, where string, args ...any)
 	var list []storedRelease
 	for rows.Next() {
 		var s storedRelease
-		var built sql.NullInt64
-		err := rows.Scan(&s.ID, &s.Lineage, &s.Number, &s.State, &s.Snapshot, &s.Policy, &s.Digest, &s.Definition, &built, &s.steward)
+		var built, approved sql.NullInt64
+		err := rows.Scan(&s.ID, &s.Lineage, &s.Number, &s.State, &s.Snapshot, &s.Policy, &s.Digest, &s.Definition, &built,
+			&s.steward, &s.after, &s.yearly, &approved)
 		if err != nil {
 			return nil, internal("reading the releases", err)
 		}
 		if built.Valid {
 			s.Built = fromMillis(built.Int64)
+		}
+		if approved.Valid {
+			s.Approved = fromMillis(approved.Int64)
 		}
 		list = append(list, s)
 	}

@@ -14,9 +14,23 @@ var (
 	digest  = strings.Repeat("ab", 32)
 )
 
+// next is a build that follows the last public release.
+func (r *Registry) next(t *testing.T, lineage string) Build {
+	t.Helper()
+	public, err := r.PublicReleases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Build{Lineage: lineage, Snapshot: 3, Definition: []byte(`{}`), Steward: steward}
+	if len(public) > 0 {
+		b.After = public[len(public)-1].ID
+	}
+	return b
+}
+
 func (r *Registry) build(t *testing.T) gateway.ReleaseID {
 	t.Helper()
-	rel, err := r.BeginRelease(t.Context(), Build{Lineage: "demo", Snapshot: 3, Definition: []byte(`{}`), Steward: steward})
+	rel, err := r.BeginRelease(t.Context(), r.next(t, "demo"))
 	if err != nil {
 		t.Fatal(err)
 	}
