@@ -172,15 +172,15 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	if err != nil {
 		return nil, err
 	}
-	// Of the built-in definitions one is offered: releases of two lineages over the
-	// same children would be two looks at each number (disclosure.md 2.0).
-	demo, err := configs.Definition("demo")
+	// Releases of two lineages over the same children would be two looks at each number
+	// (disclosure.md 2.0): which of these is approved first is the gateway's for ever.
+	definitions, err := configs.Definitions()
 	if err != nil {
 		return nil, err
 	}
 	return exchange.New(ctx, exchange.Options{
 		Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
-		Definitions: map[string]*gateway.Definition{"demo": demo}, Now: c.now, Rand: rand.Reader, Log: n.log,
+		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
 	})
 }

@@ -78,11 +78,17 @@ func (c *cli) buildCommand(flags *clientFlags) *cobra.Command {
 		Definition string `json:"definition"`
 		From       string `json:"from,omitempty"`
 		To         string `json:"to,omitempty"`
+		Revision   string `json:"revision,omitempty"`
 	}
 	command := &cobra.Command{
 		Use:   "build [DEFINITION]",
 		Short: "Count and protect a release; nothing answers until an officer approves it",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Count and protect a release. Quarters that an approved release counted count the
+same records again: what came late waits until enough children changed that none
+stands out, and is then counted by itself, or for the yearly revision, which counts
+everything, once in 365 days. A gateway approves four releases within 365 days, all
+of one lineage.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request.Definition = "demo"
 			if len(args) == 1 {
@@ -102,7 +108,8 @@ func (c *cli) buildCommand(flags *clientFlags) *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&request.From, "from", "", "first quarter of the window, such as 2023Q1; default: the definition's")
-	command.Flags().StringVar(&request.To, "to", "", "last quarter of the window")
+	command.Flags().StringVar(&request.To, "to", "", "last quarter of the window, one that has ended")
+	command.Flags().StringVar(&request.Revision, "revision", "", "yearly: count everything that came late or was withdrawn")
 	return command
 }
 
@@ -172,7 +179,7 @@ func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
 	if d == nil {
 		return nil
 	}
-	_, _ = fmt.Fprintf(w, "window %s to %s, variance of a count %g\n", d.From, d.To, d.V)
+	_, _ = fmt.Fprintf(w, "window %s to %s, variance of a count %g\n%s", d.From, d.To, d.V, c.Pinned.History())
 	for _, cube := range d.Cubes {
 		_, _ = fmt.Fprintf(w, "\ncube %s: %s; at most %d dimensions at once; measures %v\n", cube.ID, cube.Title.EN, cube.Cap, cube.Measures)
 		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)

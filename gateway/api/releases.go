@@ -32,12 +32,13 @@ func (s *server) build(r *http.Request, caller gateway.Caller) (answer, error) {
 		Definition string `json:"definition"`
 		From       string `json:"from"`
 		To         string `json:"to"`
+		Revision   string `json:"revision"`
 	}
 	err := decode(r, &request)
 	if err != nil {
 		return answer{}, err
 	}
-	b := exchange.Build{Definition: request.Definition}
+	b := exchange.Build{Definition: request.Definition, Revision: exchange.Revision(request.Revision)}
 	for _, q := range []struct {
 		text string
 		to   *gateway.Quarter

@@ -66,6 +66,7 @@ type Exchange struct {
 	mu        sync.Mutex // guards what follows; never held while waiting for anything
 	sending   map[gateway.AgencyID]int
 	published map[gateway.ReleaseID]*disclosure.Published
+	closed    map[gateway.ReleaseID]bool // releases that never answer again: their cells are not kept
 }
 
 // New returns an exchange over prepared parts: it makes the tables of the
@@ -79,6 +80,7 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 		uploads:   make(chan struct{}, o.Limits.Uploads),
 		sending:   map[gateway.AgencyID]int{},
 		published: map[gateway.ReleaseID]*disclosure.Published{},
+		closed:    map[gateway.ReleaseID]bool{},
 	}
 	x.inForce.Store(o.Policies)
 	for _, c := range o.Contracts {

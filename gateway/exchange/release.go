@@ -18,6 +18,7 @@ import (
 type Build struct {
 	Definition string          // name of the definition, as the gateway has it
 	From, To   gateway.Quarter // window; zero takes the definition's own
+	Revision   Revision        // none or yearly
 	Progress   func(done, total int)
 }
 
@@ -31,6 +32,10 @@ type Pinned struct {
 	// Gate is which grouping sets answer: of the lineage's approved releases while
 	// this one is built, its own afterwards.
 	Gate *disclosure.Gate `json:"gate,omitempty"`
+	// How it follows the releases before it: see [Revision].
+	After    gateway.ReleaseID `json:"after,omitempty"` // the last public one, "" for the first
+	Revision Revision          `json:"revision,omitempty"`
+	Counted  []Counted         `json:"counted"`
 }
 
 // BuildRelease counts the committed batches and protects the cells, once. It
@@ -45,6 +50,10 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	if err != nil {
 		return gateway.Release{}, err
 	}
+	past, err := x.follow(ctx, pinned, b.Revision)
+	if err != nil {
+		return gateway.Release{}, err
+	}
 	definition, err := json.Marshal(pinned)
 	if err != nil {
 		return gateway.Release{}, fmt.Errorf("pinning the definition: %w", err)
@@ -55,12 +64,13 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	}
 	release, err := x.Registry.BeginRelease(ctx, registry.Build{
 		Lineage: pinned.Definition.Lineage, Snapshot: snapshot, Policy: pinned.Rules.Revision, Definition: definition, Steward: caller,
+		After: pinned.After, Yearly: pinned.Revision == RevisionYearly,
 	})
 	if err != nil {
 		return gateway.Release{}, err
 	}
 	var published *disclosure.Published
-	err = guarded("a build", func() (err error) { published, err = x.count(ctx, release, pinned, b.Progress); return err })
+	err = guarded("a build", func() (err error) { published, err = x.count(ctx, release, pinned, past, b.Progress); return err })
 	if err != nil {
 		return gateway.Release{}, x.failRelease(ctx, release.ID, err)
 	}
@@ -105,20 +115,21 @@ func (x *Exchange) pin(ctx context.Context, b Build) (*Pinned, error) {
 }
 
 // count takes the snapshot, counts and protects its cells and stores them.
-func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, progress func(done, total int)) (*disclosure.Published, error) {
+func (x *Exchange) count(
+	ctx context.Context, r gateway.Release, p *Pinned, past *past, progress func(done, total int),
+) (*disclosure.Published, error) {
 	d := p.Definition
 	batches, err := x.visible(ctx, r.Snapshot)
 	if err != nil {
 		return nil, err
 	}
-	coverage, err := x.Registry.Coverage(ctx, r.Snapshot, d.From, d.To)
+	closed, err := x.revise(ctx, r, p, past, batches)
 	if err != nil {
-		return nil, fmt.Errorf("reading the completeness of reports: %w", err)
+		return nil, err
 	}
-	p.Coverage = coverage
 	raw, err := x.Warehouse.Count(ctx, warehouse.Build{
-		Definition: d, Release: r.ID, Snapshot: r.Snapshot, Contracts: x.Options.Contracts,
-		SubjectKey: x.Keys.SubjectKey(r.Lineage), Coverage: coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
+		Definition: d, Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
+		SubjectKey: x.Keys.SubjectKey(r.Lineage), Coverage: p.Coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("counting release %s: %w", r.ID, err)
@@ -132,8 +143,12 @@ func (x *Exchange) count(ctx context.Context, r gateway.Release, p *Pinned, prog
 	if !slices.Equal(batches, left) {
 		return nil, gateway.Errorf(gateway.Conflict, "a batch was withdrawn while release %s was being built; build again", r.ID)
 	}
+	err = x.refuseGone(ctx, p, past) // again: one that is in neither list may have been taken back
+	if err != nil {
+		return nil, err
+	}
 	published, err := disclosure.Protect(raw, disclosure.Release{
-		ID: r.ID, Number: r.Number, Lineage: r.Lineage, Rules: p.Rules, Coverage: coverage, Noise: x.Keys.PRF(r.Lineage),
+		ID: r.ID, Number: r.Number, Lineage: r.Lineage, Rules: p.Rules, Coverage: p.Coverage, Noise: x.Keys.PRF(r.Lineage),
 		Gate: p.Gate,
 	})
 	if err != nil {
@@ -204,6 +219,10 @@ func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gatewa
 	if err != nil {
 		return gateway.Release{}, err
 	}
+	err = x.forgetSuperseded(ctx)
+	if err != nil {
+		return gateway.Release{}, err
+	}
 	return x.Registry.Release(ctx, id)
 }
 
@@ -217,9 +236,7 @@ func (x *Exchange) CloseRelease(ctx context.Context, caller gateway.Caller, id g
 	if err != nil {
 		return gateway.Release{}, err
 	}
-	x.mu.Lock()
-	delete(x.published, id)
-	x.mu.Unlock()
+	x.forget(id)
 	return x.Registry.Release(ctx, id)
 }
 
@@ -312,8 +329,6 @@ func (x *Exchange) cells(ctx context.Context, r gateway.Release) (*disclosure.Pu
 	if p.Digest() != r.Digest || p.Release() != r.ID {
 		return nil, &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("the stored cells of release %s are not those that were built", r.ID)}
 	}
-	x.mu.Lock()
-	x.published[r.ID] = p
-	x.mu.Unlock()
+	x.keep(r, p)
 	return p, nil
 }

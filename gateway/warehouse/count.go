@@ -15,6 +15,10 @@ type Build struct {
 	Definition *gateway.Definition
 	Release    gateway.ReleaseID
 	Snapshot   uint64 // count batches committed up to this one
+	// Closed quarters count batches committed up to an earlier one only: what came
+	// later waits for a revision (disclosure.md 2.8). Other quarters of the window,
+	// and all of them where this is nil, count by Snapshot.
+	Closed map[gateway.Quarter]uint64
 	// Contracts are those whose rows are counted. Their order settles which of two
 	// sectors that saw a child on the same day was first. Of several versions of
 	// one contract the newest stands for all.
@@ -31,11 +35,19 @@ func (b *Build) validate() error {
 		return broken("a build lacks its definition, release, keys, coverage or contracts")
 	case b.RecordCap < 1 || b.RecordCap > 65535:
 		return gateway.Errorf(gateway.Invalid, "the cap of a child's records must be from 1 to 65,535")
-	case b.Definition.From == 0 || b.Definition.To < b.Definition.From:
+	case b.Definition.From == 0 || b.Definition.To < b.Definition.From || b.Definition.To-b.Definition.From >= maxQuarters:
 		return gateway.Errorf(gateway.Invalid, "the release window ends before it starts")
+	}
+	for q, snapshot := range b.Closed {
+		if q < b.Definition.From || q > b.Definition.To || snapshot > b.Snapshot {
+			return broken("a closed quarter is not in the window, or counts batches that the build does not")
+		}
 	}
 	return nil
 }
+
+// maxQuarters bounds a window, as [gateway.Definition.Window] does.
+const maxQuarters = 40
 
 // Count counts every non-empty cell of every grouping set that the definition
 // admits, over the children's records of the window. It sees rows of batches
@@ -73,6 +85,8 @@ type counting struct {
 	word      string // type of an event's word
 	regions   *regions
 	children  uint32 // how many
+	views     []view // what is counted
+	closed    []view // of a comparison: what counted before
 }
 
 func (w *Warehouse) newCounting(b Build) (*counting, error) {
@@ -112,6 +126,7 @@ func (w *Warehouse) newCounting(b Build) (*counting, error) {
 		c.word = "UInt32"
 	}
 	c.regions = c.newRegions()
+	c.views = b.views()
 	return c, nil
 }
 
@@ -120,28 +135,12 @@ func (c *counting) table(kind string) string {
 	return quote(c.w.buildDatabase()) + "." + quote(string(c.Release)+"_"+kind)
 }
 
-// buildTables are the tables of a build, in the order in which they are made.
-var buildTables = []string{"children", "events", "kids"}
+// buildTables are the tables of a build, and of a comparison before it.
+var buildTables = []string{"children", "events", "kids", "now", "was", "changed"}
 
 // derive makes the tables of the build.
 func (c *counting) derive(ctx context.Context) error {
-	for _, kind := range buildTables {
-		err := c.exec(ctx, "dropping an older build", "DROP TABLE IF EXISTS "+c.table(kind)+" SYNC")
-		if err != nil {
-			return err
-		}
-	}
-	for _, create := range c.createTables() {
-		err := c.exec(ctx, "creating tables", create)
-		if err != nil {
-			return err
-		}
-	}
-	err := c.numberChildren(ctx)
-	if err != nil {
-		return err
-	}
-	err = c.exec(ctx, "linking events", c.insertEvents())
+	err := c.link(ctx, c.createTables())
 	if err != nil {
 		return err
 	}
@@ -152,6 +151,27 @@ func (c *counting) derive(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// link makes tables and fills those of children and events.
+func (c *counting) link(ctx context.Context, tables []string) error {
+	for _, kind := range buildTables {
+		err := c.exec(ctx, "dropping an older build", "DROP TABLE IF EXISTS "+c.table(kind)+" SYNC")
+		if err != nil {
+			return err
+		}
+	}
+	for _, create := range tables {
+		err := c.exec(ctx, "creating tables", create)
+		if err != nil {
+			return err
+		}
+	}
+	err := c.numberChildren(ctx)
+	if err != nil {
+		return err
+	}
+	return c.exec(ctx, "linking events", c.insertEvents())
 }
 
 // slice is how many children are derived by one statement, which bounds its

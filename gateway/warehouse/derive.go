@@ -186,10 +186,8 @@ func (c *counting) union(selected []string) string {
 		for _, name := range selected {
 			columns = append(columns, c.column(contract, i+1, name))
 		}
-		parts = append(parts, fmt.Sprintf(
-			"SELECT %s FROM %s WHERE load_id IN (%s) AND quarter BETWEEN %d AND %d AND pid != toFixedString('', 16)",
-			strings.Join(columns, ", "), c.w.rowsTable(contract.ID), c.w.visible(contract.ID, c.Snapshot),
-			c.Definition.From, c.Definition.To))
+		parts = append(parts, fmt.Sprintf("SELECT %s FROM %s WHERE pid != toFixedString('', 16) AND (%s)",
+			strings.Join(columns, ", "), c.w.rowsTable(contract.ID), c.seen(contract, c.views)))
 	}
 	return strings.Join(parts, " UNION ALL ")
 }
@@ -203,6 +201,8 @@ func (c *counting) column(contract *gateway.Contract, sector int, name string) s
 		return gateway.ColumnQuarter + " AS Quarter"
 	case "Day":
 		return c.date(contract, gateway.ColumnDay) + " AS Day"
+	case lateColumn:
+		return fmt.Sprintf("if(%s, toUInt64(0), %s) AS %s", c.seen(contract, c.closed), loadColumn, lateColumn)
 	}
 	for _, column := range c.columns {
 		if column.event() != name {
@@ -275,6 +275,9 @@ func (c *counting) eventColumns() []string {
 	for _, column := range c.columns {
 		names = append(names, column.event())
 	}
+	if c.closed != nil {
+		names = append(names, lateColumn)
+	}
 	return names
 }
 
@@ -288,6 +291,9 @@ func (c *counting) createTables() []string {
 		if column.sets {
 			sets.WriteString(", " + column.event() + " Array(UInt64)")
 		}
+	}
+	if c.closed != nil {
+		events.WriteString(", " + lateColumn + " UInt64")
 	}
 	return []string{
 		"CREATE TABLE " + c.table("children") + ` (pid FixedString(16), child UInt32, rk UInt64 CODEC(NONE))

@@ -21,16 +21,34 @@ const dayOrder = "if(Day = -2147483648, toUInt64(4294967295), toUInt64(toInt64(D
 // attributes packed into one word, and its events as an array of words. Every
 // grouping set is counted from these without looking at a child id again.
 func (c *counting) insertKids(from, to uint32) string {
-	inner := []string{"child", "any(rk) AS rk"}
-	attr := []string{"toUInt64(0)"}
-	where := fmt.Sprintf("child >= %d AND child < %d", from, to)
-	inner = append(inner, "groupArray(to"+c.word+"("+c.packed()+")) AS ev")
-	into, outer := []string{"rk", "attr", "ev"}, []string{"rk", "", "ev"}
+	into, columns := []string{"rk", "attr", "ev"}, []string{"rk", "attr", "ev"}
 	for _, column := range c.columns {
 		if column.sets {
-			inner = append(inner, "groupArray("+column.event()+") AS "+quote("S_"+column.name))
-			into, outer = append(into, column.event()), append(outer, quote("S_"+column.name))
+			into, columns = append(into, column.event()), append(columns, gathered(column))
 		}
+	}
+	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (%s)", c.table("kids"), strings.Join(into, ", "),
+		strings.Join(columns, ", "), c.selectKids(fmt.Sprintf("child >= %d AND child < %d", from, to)))
+}
+
+// gathered is the array of a child's sets of codes, beside its events.
+func gathered(column sourceColumn) string { return quote("S_" + column.name) }
+
+// selectKids is the SQL of one row for each child among the events that meet a
+// condition: child, rk, attr, ev, the gathered sets and, in a comparison, whether some
+// of its events are late.
+func (c *counting) selectKids(where string) string {
+	inner := []string{"child", "any(rk) AS rk", "groupArray(to" + c.word + "(" + c.packed() + ")) AS ev"}
+	outer := []string{"k.child AS child", "rk", "ev"}
+	attr := []string{"toUInt64(0)"}
+	for _, column := range c.columns {
+		if column.sets {
+			inner = append(inner, "groupArray("+column.event()+") AS "+gathered(column))
+			outer = append(outer, gathered(column))
+		}
+	}
+	if c.closed != nil {
+		inner, outer = append(inner, "max("+lateColumn+" != 0) AS late"), append(outer, "late")
 	}
 	joins := map[string]string{}
 	for i := range c.Definition.Dimensions {
@@ -46,14 +64,12 @@ func (c *counting) insertKids(from, to uint32) string {
 			joins[column] = fmt.Sprintf(" LEFT JOIN (%s) AS %s ON k.child = %[2]s.child", c.vote(column, where), voted(column))
 		}
 	}
-	outer[1] = strings.Join(attr, " + ")
 	var tail strings.Builder
 	for _, column := range slices.Sorted(maps.Keys(joins)) {
 		tail.WriteString(joins[column])
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (SELECT %s FROM %s WHERE %s GROUP BY child) AS k%s",
-		c.table("kids"), strings.Join(into, ", "), strings.Join(outer, ", "),
-		strings.Join(inner, ", "), c.table("events"), where, tail.String())
+	return fmt.Sprintf("SELECT %s, %s AS attr FROM (SELECT %s FROM %s WHERE %s GROUP BY child) AS k%s", strings.Join(outer, ", "),
+		strings.Join(attr, " + "), strings.Join(inner, ", "), c.table("events"), where, tail.String())
 }
 
 // packed is the SQL of an event as one word.

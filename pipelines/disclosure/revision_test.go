@@ -156,8 +156,8 @@ func TestChangesCannotBePrinted(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
 		_, _ = fmt.Fprintf(&out, verb+verb+verb, c, *c, struct{ c Changes }{*c})
 	}
-	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "c", c, "d", *c)
-	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "c", c, "d", *c)
+	slog.New(slog.NewJSONHandler(&out, nil)).LogAttrs(t.Context(), slog.LevelInfo, "x", slog.Any("c", c), slog.Any("d", *c))
+	slog.New(slog.NewTextHandler(&out, nil)).LogAttrs(t.Context(), slog.LevelInfo, "x", slog.Any("c", c), slog.Any("d", *c))
 	if strings.Contains(out.String(), "987654") {
 		t.Errorf("printed: %s", &out)
 	}
