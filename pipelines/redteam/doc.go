@@ -18,12 +18,15 @@
 // what an officer reads beside a release before opening it: it needs no record, so
 // it tells nothing about anybody.
 //
+// [Against] attacks a real release of a test environment, by a researcher's questions
+// alone, and scores by the synthetic country that filled it.
+//
 // An attack that does not break what it is known to break is itself broken, and the
 // run fails: each measure names its control, no protection or a planted fault of
 // the default (a hard threshold, no permanent layer, noise keyed on members, …).
 //
 // What it will not do: read a stored record, search for attacks nobody thought of,
-// attack over HTTP, time anything but the look-up of answers, or prove anything. It
+// time anything but the look-up of answers, or prove anything. It
 // scores one attacker a line on synthetic children; a bar that is met is evidence and
 // no more.
 package redteam

@@ -16,9 +16,11 @@ type frame struct {
 	multi  int // dimension, or -1
 	node   int // of its first level
 	rows   []int
-	finest []bool  // by row: no row is finer
-	margin []bool  // by row: of one dimension at its leaves
-	cols   [][]int // by unknown: the rows it is in
+	finest []bool // by row: no row is finer
+	// margins are, by dimension, the row of each unknown that names its leaf alone.
+	margins [][]int
+	zero    []bool  // by unknown: a structural zero
+	cols    [][]int // by unknown: the rows it is in
 }
 
 // mostUnknowns bounds a frame; dimensions are left out until it fits.
@@ -110,6 +112,7 @@ func (p *twinPlan) fill(f frame) frame {
 	n := p.unknowns(f.dims)
 	f.cols = make([][]int, n)
 	place := map[int]int{}
+	margins := map[*cellSet][]int{}
 	leaf := make([]int, len(p.dims))
 	for j := range n {
 		rest := j
@@ -133,12 +136,33 @@ func (p *twinPlan) fill(f frame) frame {
 				place[c] = i
 				f.rows = append(f.rows, c)
 				f.finest = append(f.finest, !slices.ContainsFunc(sets, func(o *cellSet) bool { return finer(o, s) }))
-				f.margin = append(f.margin, p.isMargin(s, f.multi))
 			}
 			f.cols[j] = append(f.cols[j], i)
+			if p.isMargin(s, f.multi) {
+				margins[s] = append(margins[s], i)
+			}
+		}
+		f.zero = append(f.zero, p.impossibleIn(&f, leaf))
+	}
+	for _, s := range sets {
+		if margin := margins[s]; margin != nil {
+			f.margins = append(f.margins, margin)
 		}
 	}
 	return f
+}
+
+// impossibleIn reports whether the leaves of an unknown are declared a structural
+// zero.
+func (p *twinPlan) impossibleIn(f *frame, leaf []int) bool {
+	return slices.ContainsFunc(p.impossible, func(zero []fact) bool {
+		return !slices.ContainsFunc(zero, func(x fact) bool {
+			if x.d == f.multi {
+				return x.node != f.node
+			}
+			return !slices.Contains(f.dims, x.d) || p.up[x.d][x.level][leaf[x.d]] != x.node
+		})
+	})
 }
 
 // isMargin reports whether a set names one dimension beside the frame's multi one,
@@ -182,10 +206,11 @@ func finer(a, b *cellSet) bool {
 
 // solve estimates every row of the frame by bounded least squares, as
 // [lattice.reconstruct] does: first without the hidden cells, then with those that
-// came out small. With the model, its count of each unknown is one more equation.
+// came out small. It starts at the model, whose count of each unknown is one more
+// equation if asked for.
 func (f *frame) solve(v *view, fit []float64, model bool) []float64 {
 	s := &system{cols: f.cols, most: make([]float64, len(f.cols)), rows: make([]row, len(f.rows))}
-	x := f.start(fit)
+	x := slices.Clone(fit)
 	if model {
 		s.cols = make([][]int, len(f.cols))
 		for j, x := range x {
@@ -195,6 +220,9 @@ func (f *frame) solve(v *view, fit []float64, model bool) []float64 {
 	}
 	for j := range s.most {
 		s.most[j] = math.Inf(1)
+		if f.zero[j] {
+			s.most[j] = 0
+		}
 	}
 	for i, c := range f.rows {
 		if v.shown[c] {
@@ -213,16 +241,31 @@ func (f *frame) solve(v *view, fit []float64, model bool) []float64 {
 	return f.sums(s.solve(x))
 }
 
-// start is the model baseline of the unknowns: the frame's total times the share of
-// each leaf in its margin.
-func (f *frame) start(fit []float64) []float64 {
-	x := make([]float64, len(f.cols))
+// rounds of iterative proportional fitting; without structural zeros one is enough.
+const rounds = 20
+
+// model fits the frame's one-way margins, as they are published, with the declared
+// zeros left out: the log-linear model that needs nothing else (disclosure.md 4, the
+// model baseline), by iterative proportional fitting (Deming and Stephan 1940).
+func (f *frame) model(fit []float64) []float64 {
 	total := math.Max(1e-9, fit[f.rows[0]])
-	for j, in := range f.cols {
-		x[j] = total
-		for _, i := range in {
-			if f.margin[i] {
-				x[j] *= fit[f.rows[i]] / total
+	x := make([]float64, len(f.cols))
+	for j := range x {
+		if !f.zero[j] {
+			x[j] = total / float64(len(x))
+		}
+	}
+	sums := make([]float64, len(f.rows))
+	for range rounds {
+		for _, margin := range f.margins {
+			clear(sums)
+			for j, i := range margin {
+				sums[i] += x[j]
+			}
+			for j, i := range margin {
+				if sums[i] > 0 {
+					x[j] *= fit[f.rows[i]] / sums[i]
+				}
 			}
 		}
 	}

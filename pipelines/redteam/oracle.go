@@ -21,14 +21,16 @@ var errBroken = errors.New("the attack is broken")
 
 // A6: the same cells through every synonym that the grammar has. The value is the
 // largest number of distinct answers for one cell.
-func synonyms(t *trial) (float64, error) {
+func synonyms(t *trial) (float64, error) { return synonymsOf(t, 40) }
+
+func synonymsOf(t *trial, cells int) (float64, error) {
 	v, err := t.release(1)
 	if err != nil || v.ask == nil {
 		return math.NaN(), err
 	}
 	r := newDice(t.seed, 6)
 	worst := 0
-	for range 40 {
+	for range cells {
 		c := t.someShown(v, r)
 		answers := map[string]bool{}
 		for _, q := range t.spellings(c) {

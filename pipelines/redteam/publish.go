@@ -236,8 +236,7 @@ func standard(name string, f fault) publisher {
 func read(p population, published *disclosure.Published, ask func(gateway.Question) (*gateway.Table, error)) (*view, error) {
 	// A hidden count is small with mean 6.8 and sd 4.5, by the law of thresholds, if
 	// rule 1 hid it (disclosure.md 4, A5).
-	d1, d2 := math.Ceil(2.4*math.Sqrt(p.def.V/2)), math.Ceil(2.8*math.Sqrt(p.def.V/2))
-	v := newView(p, model{v: p.def.V, mean: 6.8, sd: 4.5, most: math.Inf(1), hidesLarge: true, reach: d1 + d2})
+	v := newView(p, model{v: p.def.V, mean: 6.8, sd: 4.5, most: math.Inf(1), hidesLarge: true, reach: reach(p.def.V)})
 	v.ask, v.published = ask, published
 	answered := 0
 	for i := range p.sets {

@@ -133,7 +133,7 @@ func (f *Figure) String() string {
 	switch {
 	case f == nil:
 		return "-"
-	case f.Keys == 1 || f.High == f.Low:
+	case f.High == f.Low:
 		return fmt.Sprintf("%.3f", f.Mean)
 	default:
 		return fmt.Sprintf("%.3f ±%.3f", f.Mean, f.High-f.Mean)

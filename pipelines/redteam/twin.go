@@ -76,6 +76,7 @@ func Twin(ctx context.Context, def *gateway.Definition, o TwinOptions) (*TwinRep
 		return nil, err
 	}
 	r := &twinRunner{ctx: ctx, plan: plan, o: o}
+	plan.probes = append(plan.probes, overReleases()...)
 	for range plan.probes {
 		r.values = append(r.values, newTaken(o.Keys))
 	}
@@ -187,31 +188,68 @@ type probe struct {
 
 	value    func(t *twinTrial) (float64, error)
 	baseline func(t *twinTrial) float64
-	none     control // what no protection must come to
-	bar      bar
-	words    func(r *Row) string
+	scored   func(t *twinTrial) int // how many cells an exact recovery is a share of
+	none     control                // what no protection must come to
+	// protected: only the default itself can be asked so.
+	protected bool
+	bar       bar
+	words     func(r *Row) string
 }
 
 // probes are the attacks on any lattice.
 func probes() []probe {
 	return []probe{
-		{"A1 filter differencing", "AUC", twinDifferencing, nil, from(colNone, 0.95), nearChance(barOutsider), coin("Telling a secret of one child by subtracting tables")},
-		{"A2 parent less siblings", "ER", twinSubtraction, twinSubtractionBaseline, from(colNone, 0.95), overBaseline(), guessed("Working hidden numbers out from totals and their other parts")},
-		{"A4 sector combination", "ER of Venn regions", twinVenn, twinVennBaseline, from(colNone, 0.95), overBaseline(), guessed("Working out who is known to one sector and not to another")},
-		{"A5 all routes", "ER, careful", twinRoutes(false), twinRoutesBaseline, from(colNone, 0.9), overBaseline(), guessed("Guessing hidden numbers from every table at once")},
-		{"A5 all routes", "ER, with the model too", twinRoutes(true), twinRoutesBaseline, from(colNone, 0.9), overBaseline(), guessed("Guessing hidden numbers from every table and a statistical model")},
-		{"A5 all routes", "AUC", twinRoutesTargets, nil, from(colNone, 0.95), nearChance(barOutsider), coin("Telling a secret of one child from every table at once")},
-		{"A8 set equality", "AUC", twinEquality, nil, from(colNone, 0.95), nearChance(barOutsider), coin("Telling whether a group is all of a larger one")},
-		{"A9 group disclosure", "shown, minority 0-9", twinOneSided, nil, from(colNone, 1), equals(0), func(r *Row) string {
-			return fmt.Sprintf("Groups nearly all of which are alike: %s shown; limit 0 %%.", percent(r.Default.Mean))
-		}},
-		{"A10 zero probing", "Z", twinZeros, nil, from(colNone, 0.05), noGain(), func(r *Row) string {
-			return fmt.Sprintf("Telling no children from a few: %s better than by guessing; limit 0 %%.", percent(r.Default.Mean))
-		}},
-		{"A17 release averaging", fmt.Sprintf("sd of mean of %d, of the permanent layer's", twinReleases), twinAveraging, nil, upTo(0.01), atLeast(barReleases), func(r *Row) string {
-			return fmt.Sprintf("Averaging %d releases: %s of the permanent noise is left; at least %s must be.", twinReleases, percent(r.Default.Mean), percent(barReleases))
-		}},
+		{
+			attack: "A1 filter differencing", measure: "AUC", value: twinDifferencing,
+			none: from(colNone, 0.95), bar: nearChance(barOutsider), words: coin("Telling a secret of one child by subtracting tables"),
+		},
+		{
+			attack: "A2 parent less siblings", measure: "ER", value: twinSubtraction, baseline: twinSubtractionBaseline, scored: subtractions,
+			none: from(colNone, 0.95), bar: overBaseline(), words: guessed("Working hidden numbers out from totals and their other parts"),
+		},
+		{
+			attack: "A4 sector combination", measure: "ER of Venn regions", value: twinVenn, baseline: twinVennBaseline, scored: vennsScored,
+			none: from(colNone, 0.95), bar: overBaseline(), words: guessed("Working out who is known to one sector and not to another"),
+		},
+		{
+			attack: "A5 all routes", measure: "ER, careful", value: twinRoutes(false), baseline: twinRoutesBaseline, scored: routesScored,
+			none: from(colNone, 0.9), bar: overBaseline(), words: guessed("Guessing hidden numbers from every table at once"),
+		},
+		{
+			attack: "A5 all routes", measure: "ER, with the model too", value: twinRoutes(true), baseline: twinRoutesBaseline, scored: routesScored,
+			none: from(colNone, 0.9), bar: overBaseline(), words: guessed("Guessing hidden numbers from every table and a statistical model"),
+		},
+		{
+			attack: "A5 all routes", measure: "AUC", value: twinRoutesTargets,
+			none: from(colNone, 0.95), bar: nearChance(barOutsider), words: coin("Telling a secret of one child from every table at once"),
+		},
+		{
+			attack: "A8 set equality", measure: "AUC", value: twinEquality,
+			none: from(colNone, 0.95), bar: nearChance(barOutsider), words: coin("Telling whether a group is all of a larger one"),
+		},
+		{
+			attack: "A9 group disclosure", measure: "shown, minority 0-9", value: twinOneSided,
+			none: from(colNone, 1), bar: equals(0), words: limited("Groups nearly all of which are alike: %s shown; limit 0 %%."),
+		},
+		{
+			attack: "A10 zero probing", measure: "Z", value: twinZeros,
+			none: from(colNone, 0.05), bar: noGain(), words: limited("Telling no children from a few: %s better than by guessing; limit 0 %%."),
+		},
 	}
+}
+
+// overReleases are the attacks that need more releases of one population.
+func overReleases() []probe {
+	return []probe{{
+		attack: "A17 release averaging", measure: fmt.Sprintf("sd of mean of %d, of the permanent layer's", twinReleases), value: twinAveraging,
+		none: upTo(0.01), bar: atLeast(barReleases),
+		words: limited(fmt.Sprintf("Averaging %d releases: %%s of the permanent noise is left; at least %.0f %%%% must be.", twinReleases, 100*barReleases)),
+	}}
+}
+
+// limited words a share.
+func limited(format string) func(r *Row) string {
+	return func(r *Row) string { return fmt.Sprintf(format, percent(r.Default.Mean)) }
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }

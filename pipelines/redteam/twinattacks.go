@@ -16,6 +16,7 @@ type twinTrial struct {
 	twin   *twinWorld
 	plan   *twinPlan
 	fit    []float64          // the model baseline
+	models [][]float64        // by frame: of its unknowns
 	solved map[bool][]float64 // by whether the model is used: NaN outside the frames
 }
 
@@ -23,9 +24,27 @@ type twinTrial struct {
 func (t *twinTrial) first() (*view, error) {
 	v, err := t.release(1)
 	if err == nil && t.fit == nil {
-		t.fit = t.plan.fitted(v)
+		t.fitModels(v)
 	}
 	return v, err
+}
+
+// fitModels fits the published one-way margins: every cell of a frame by the frame's
+// model, any other by the product of its shares.
+func (t *twinTrial) fitModels(v *view) {
+	t.fit = t.plan.fitted(v)
+	margins := slices.Clone(t.fit)
+	done := make([]bool, t.size)
+	for i := range t.plan.frames {
+		f := &t.plan.frames[i]
+		x := f.model(margins)
+		t.models = append(t.models, x)
+		for j, y := range f.sums(x) {
+			if c := f.rows[j]; !done[c] {
+				t.fit[c], done[c] = y, true
+			}
+		}
+	}
 }
 
 // summing reports whether counts of children add up along a dimension.
@@ -54,6 +73,8 @@ func twinSubtraction(t *twinTrial) (float64, error) {
 func twinSubtractionBaseline(t *twinTrial) float64 {
 	return t.recovered(t.small(t.views[1], t.summed), func(c int) float64 { return t.fit[c] })
 }
+
+func subtractions(t *twinTrial) int { return len(t.small(t.views[1], t.summed)) }
 
 // twinDifferencing is A1: what remains for either secret of a target.
 func twinDifferencing(t *twinTrial) (float64, error) {
@@ -84,15 +105,22 @@ func twinVenn(t *twinTrial) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return t.vennShare(func(r twinVennRegion) float64 { return v.value(r.all).value - v.value(r.within).value }), nil
+	x, _ := t.vennShare(func(r twinVennRegion) float64 { return v.value(r.all).value - v.value(r.within).value })
+	return x, nil
 }
 
 func twinVennBaseline(t *twinTrial) float64 {
-	return t.vennShare(func(r twinVennRegion) float64 { return math.Max(0, t.fit[r.all]-t.fit[r.within]) })
+	x, _ := t.vennShare(func(r twinVennRegion) float64 { return math.Max(0, t.fit[r.all]-t.fit[r.within]) })
+	return x
 }
 
-func (t *twinTrial) vennShare(guess func(r twinVennRegion) float64) float64 {
-	exact, all := 0, 0
+func vennsScored(t *twinTrial) int {
+	_, n := t.vennShare(func(twinVennRegion) float64 { return 0 })
+	return n
+}
+
+func (t *twinTrial) vennShare(guess func(r twinVennRegion) float64) (recovered float64, all int) {
+	exact := 0
 	for _, r := range t.plan.venns {
 		n := t.truth[r.all].n - t.truth[r.within].n
 		if n < 1 || n > mostHidden || t.omitted[r.within] {
@@ -103,7 +131,7 @@ func (t *twinTrial) vennShare(guess func(r twinVennRegion) float64) float64 {
 			exact++
 		}
 	}
-	return share(exact, all)
+	return share(exact, all), all
 }
 
 // routes solves every frame. A cell of several frames takes the first's estimate.
@@ -118,7 +146,7 @@ func (t *twinTrial) routes(model bool) ([]float64, error) {
 	cells := slices.Repeat([]float64{math.NaN()}, t.size)
 	for i := range t.plan.frames {
 		f := &t.plan.frames[i]
-		for j, x := range f.solve(v, t.fit, model) {
+		for j, x := range f.solve(v, t.models[i], model) {
 			if c := f.rows[j]; math.IsNaN(cells[c]) {
 				cells[c] = x
 			}
@@ -145,6 +173,8 @@ func twinRoutes(model bool) func(t *twinTrial) (float64, error) {
 func twinRoutesBaseline(t *twinTrial) float64 {
 	return t.recovered(t.small(t.views[1], t.plan.inFrames()), func(c int) float64 { return t.fit[c] })
 }
+
+func routesScored(t *twinTrial) int { return len(t.small(t.views[1], t.plan.inFrames())) }
 
 // inFrames tells the finest cells of the frames.
 func (p *twinPlan) inFrames() func(c int) bool {

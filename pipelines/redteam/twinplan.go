@@ -18,10 +18,11 @@ type twinPlan struct {
 	venns  []twinVennRegion
 	// secret is the dimension that targets keep secret, -1 for none; told is the set
 	// that names it and what is known of them.
-	secret  int
-	told    *cellSet
-	known   *cellSet
-	implied [][2]fact
+	secret     int
+	told       *cellSet
+	known      *cellSet
+	implied    [][2]fact
+	impossible [][]fact
 }
 
 func newTwinPlan(def *gateway.Definition) (*twinPlan, error) {
@@ -30,6 +31,8 @@ func newTwinPlan(def *gateway.Definition) (*twinPlan, error) {
 		return nil, err
 	}
 	p := &twinPlan{lattice: newLattice(def), probes: probes(), secret: -1}
+	v := newInventor(p.lattice, 0)
+	p.implied, p.impossible = v.implied, v.impossible
 	p.chooseSecret()
 	p.addFrames()
 	p.addVenns()
@@ -184,7 +187,6 @@ const mostVenns = 20_000
 // addVenns finds the cells that name the condition of an implication, and not what
 // it implies, with the cells that name the latter in its place.
 func (p *twinPlan) addVenns() {
-	p.implied = newInventor(p.lattice, 0).implied
 	for _, m := range p.implied {
 		when, then := m[0], m[1]
 		for i := range p.sets {
