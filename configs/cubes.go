@@ -35,7 +35,9 @@ type cubeFile struct {
 		Apart      [][]string        `yaml:"apart"`
 		Caps       map[string]int    `yaml:"caps"`
 		Measures   []gateway.Measure `yaml:"measures"`
+		Values     []string          `yaml:"values"`
 	} `yaml:"cubes"`
+	Values     []valueFile         `yaml:"values"`
 	Impossible []map[string]string `yaml:"impossible"`
 	Implied    []struct {
 		If   map[string]string `yaml:"if"`
@@ -52,6 +54,7 @@ type dimensionFile struct {
 	Codes     []string              `yaml:"codes"`
 	Nodes     []nodeFile            `yaml:"nodes"`
 	Groups    []nodeFile            `yaml:"groups"`
+	Bands     map[string][2]int     `yaml:"bands"`
 	Sensitive bool                  `yaml:"sensitive"`
 	Omitted   string                `yaml:"omitted"`
 }
@@ -145,6 +148,7 @@ func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contr
 	for i := range r.file.Dimensions {
 		r.readDimension(&r.file.Dimensions[i], r.top.at("dimensions").at(i))
 	}
+	r.readValues()
 	r.readCubes()
 	r.readFacts()
 	if err := r.found.err(); err != nil {
@@ -192,7 +196,7 @@ func (r *cubeReader) readCubes() {
 		at := r.top.at("cubes").at(i)
 		c := gateway.Cube{
 			ID: f.ID, Title: f.Title, Grain: f.Grain, Dimensions: f.Dimensions,
-			Cap: f.Cap, Apart: f.Apart, Caps: f.Caps, Measures: f.Measures,
+			Cap: f.Cap, Apart: f.Apart, Caps: f.Caps, Measures: f.Measures, Values: f.Values,
 		}
 		if !namePattern.MatchString(c.ID) || r.def.Cube(c.ID) != nil {
 			at.at("id").bad("cube id %q does not match %s, or is given twice", c.ID, namePattern)
@@ -206,6 +210,11 @@ func (r *cubeReader) readCubes() {
 	for i, d := range r.file.Dimensions {
 		if !used[d.Name] {
 			r.top.at("dimensions").at(i).bad("no cube uses dimension %s", d.Name)
+		}
+	}
+	for i, v := range r.file.Values {
+		if !slices.ContainsFunc(r.def.Cubes, func(c gateway.Cube) bool { return slices.Contains(c.Values, v.ID) }) {
+			r.top.at("values").at(i).bad("no cube uses value %s", v.ID)
 		}
 	}
 }
@@ -244,6 +253,7 @@ func (r *cubeReader) checkCube(c *gateway.Cube, at place) {
 		}
 	}
 	checkMeasures(c, at)
+	r.checkCubeValues(c, at)
 }
 
 func checkMeasures(c *gateway.Cube, at place) {

@@ -61,7 +61,7 @@ func (r *cubeReader) readDimension(f *dimensionFile, at place) {
 	}
 	checkLevels(&d, at.at("levels"))
 	r.checkSource(f, at)
-	leaves := r.leaves(f, at)
+	leaves := r.bands(f, r.leaves(f, at), at.at("bands"))
 	d.Nodes = r.group(f, leaves, at)
 	checkNodes(&d, at)
 	r.def.Dimensions = append(r.def.Dimensions, d)

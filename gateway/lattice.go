@@ -63,6 +63,7 @@ type AdmittedSet struct {
 	Cubes    []string  // ids of the cubes that admit it
 	Grain    Grain     // Events where any of the cubes counts events
 	Measures []Measure // union over the cubes, sorted
+	Values   []string  // ids of values, where the set names the sector; likewise
 }
 
 // AdmittedSets returns every grouping set that some cube of the definition
@@ -81,7 +82,7 @@ func (d *Definition) AdmittedSets() []AdmittedSet {
 				a = &AdmittedSet{Set: set, Grain: c.Grain}
 				byKey[key] = a
 			}
-			a.admit(c)
+			a.admit(d, c)
 		}
 	}
 	sets := make([]AdmittedSet, 0, len(byKey))
@@ -97,7 +98,7 @@ func (d *Definition) AdmittedSets() []AdmittedSet {
 	return sets
 }
 
-func (a *AdmittedSet) admit(c *Cube) {
+func (a *AdmittedSet) admit(d *Definition, c *Cube) {
 	a.Cubes = append(a.Cubes, c.ID)
 	if c.Grain == Events {
 		a.Grain = Events
@@ -108,6 +109,11 @@ func (a *AdmittedSet) admit(c *Cube) {
 		}
 	}
 	slices.Sort(a.Measures)
+	if len(c.Values) > 0 && d.SectorOf(a.Set) >= 0 {
+		a.Values = append(a.Values, c.Values...)
+		slices.Sort(a.Values)
+		a.Values = slices.Compact(a.Values)
+	}
 }
 
 // setsOf returns the grouping sets that one cube admits.

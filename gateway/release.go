@@ -15,6 +15,7 @@ type Definition struct {
 	V          float64     `json:"v"`          // variance of the noise of one published count
 	Dimensions []Dimension `json:"dimensions"` // every dimension that a cube uses
 	Cubes      []Cube      `json:"cubes"`
+	Values     []Value     `json:"values,omitempty"` // numbers that cubes of events add up
 	// Impossible are structural zeros: no child is in all nodes of one entry, by
 	// definition and never by data. Implied are conditions that say nothing new
 	// (disclosure.md 2.1).
@@ -138,6 +139,7 @@ type Node struct {
 	Title  Text   `json:"title"`
 	Parent string `json:"parent,omitempty"` // code of the parent; "" is the root
 	Level  int    `json:"level"`            // index into Levels
+	Band   *Band  `json:"band,omitempty"`   // the numbers that it stands for, if it does
 	Number uint16 `json:"number"`           // of a leaf: its number in the source's code list, quarter index, year or own order
 }
 
@@ -241,6 +243,7 @@ type Cube struct {
 	// with at most one other dimension.
 	Caps     map[string]int `json:"caps,omitempty"`
 	Measures []Measure      `json:"measures"`
+	Values   []string       `json:"values,omitempty"` // ids of values that are added up where their sector is named
 }
 
 // Grain is what a cube counts over.
@@ -252,10 +255,11 @@ const (
 	Events   Grain = "events"
 )
 
-// Measure is what is counted in a cell.
+// Measure is what a cell tells: what is counted in it, the sum of a value
+// ([SumOf]), or a statistic made of published cells ("age.median").
 type Measure string
 
-// The measures.
+// The measures that are counted.
 const (
 	CountChildren Measure = "children" // distinct children
 	CountRecords  Measure = "records"  // records of children; flattened (disclosure.md 2.3)
@@ -325,7 +329,11 @@ const (
 type Cell struct {
 	Nodes  []string   `json:"nodes"` // one a grouped dimension, in the table's order
 	Status CellStatus `json:"status"`
-	Value  *int64     `json:"value,omitempty"` // of StatusValue
+	Value  *int64     `json:"value,omitempty"` // of StatusValue, of a count or a sum
+	// Estimate and SD are of StatusValue, of a statistic made of published cells:
+	// the statistic, and the standard deviation that the noise in them gives it.
+	Estimate *Decimal `json:"estimate,omitempty"`
+	SD       *Decimal `json:"sd,omitempty"`
 }
 
 // A Table is the answer to a question: the only thing that can leave.
@@ -336,10 +344,10 @@ type Table struct {
 	Measure    Measure           `json:"measure"`
 	Dimensions []string          `json:"dimensions"` // grouped, by name: the order of Cell.Nodes
 	Filter     map[string]string `json:"filter,omitempty"`
-	Cells      []Cell            `json:"cells"` // sorted by the order of codes
-	Variance   float64           `json:"variance"`
+	Cells      []Cell            `json:"cells"`       // sorted by the order of codes
+	Variance   float64           `json:"variance"`    // of a value, or of one count that an estimate is made of
 	Base       int               `json:"base"`        // values are multiples of it
-	Bottom     int               `json:"bottom_code"` // smaller published values are shown as this
+	Bottom     int               `json:"bottom_code"` // smaller published counts are shown as this; 0, of sums, is none
 	Digest     string            `json:"digest"`      // of the release's published cells
 	PTables    string            `json:"ptables"`     // digest of the perturbation tables
 	Policy     Revision          `json:"policy"`

@@ -17,6 +17,7 @@ import (
 type query struct {
 	cube    *gateway.Cube
 	measure gateway.Measure
+	stat    statistic // what the measure is
 	set     *set
 	nodes   [][]int // by dimension of the set; one where it is only filtered
 	grouped []bool
@@ -49,6 +50,9 @@ func (p *Published) Ask(q gateway.Question) (*gateway.Table, error) {
 		Release: p.head.Release, Cube: c.cube.ID, Label: c.label, Measure: c.measure, Filter: c.filter,
 		Variance: p.head.Definition.V, Base: Base, Bottom: p.head.Rules.ThresholdMin,
 		Dimensions: []string{}, Digest: p.digest, PTables: p.tables, Policy: p.head.Rules.Revision, Notes: c.notes(p.l),
+	}
+	if v := c.stat.value; v != nil && c.stat.kind == statSum {
+		t.Variance, t.Base, t.Bottom = sumVariance(v, p.head.Definition.V), int(v.Precision), 0
 	}
 	t.Decision = decision(t)
 	for i, sd := range c.set.Set {
@@ -84,20 +88,24 @@ func (p *Published) parse(q gateway.Question) (*query, error) {
 	if c.cube == nil {
 		return nil, gateway.Errorf(gateway.Invalid, "the release has no such cube; it has %s", strings.Join(cubeIDs(p.l.def), ", "))
 	}
-	if !slices.Contains(c.cube.Measures, q.Measure) {
-		return nil, gateway.Errorf(gateway.Invalid, "cube %s does not measure that; it measures %v", c.cube.ID, c.cube.Measures)
+	var err error
+	if c.stat, err = p.statistic(c.cube, q.Measure); err != nil {
+		return nil, err
 	}
 	if len(c.filter) == 0 {
 		c.filter = nil
 	}
 	wants := map[string]*want{}
-	if err := p.filters(c.cube, q.Filter, wants); err != nil {
+	if err = p.filters(c.cube, q.Filter, wants); err != nil {
 		return nil, err
 	}
-	if err := p.groupings(c.cube, q.GroupBy, wants); err != nil {
+	if err = p.groupings(c.cube, q.GroupBy, wants); err != nil {
 		return nil, err
 	}
-	return c, p.resolve(c, wants)
+	if err = p.resolve(c, wants); err != nil {
+		return nil, err
+	}
+	return c, p.prepare(c)
 }
 
 func cubeIDs(d *gateway.Definition) []string {
@@ -264,6 +272,10 @@ func (c *query) read(p *Published) []gateway.Cell {
 			}
 		}
 		cells[at] = gateway.Cell{Nodes: codes[start:len(codes):len(codes)], Status: statusNames[from.status[place]]}
+		if c.stat.kind != statCount {
+			c.fill(p, place, &cells[at])
+			continue
+		}
 		if from.status[place] == statusValue {
 			values[at] = from.values[c.measure][place]
 			cells[at].Value = &values[at]
@@ -276,8 +288,11 @@ func (c *query) read(p *Published) []gateway.Cell {
 // for error, and hidden for zero. They depend on the question only.
 func (c *query) notes(l *lattice) []string {
 	k := l.def.V / 2
+	if c.stat.kind != statCount {
+		return c.statNotes(l)
+	}
 	notes := []string{
-		"Suppressed cells are small, zero, or nearly all of a larger group; which of these is never told.",
+		hiddenNote,
 		"Values below the bottom code are shown as it, so cells of 10 to 19 children are biased upward by up to half of it.",
 	}
 	if c.measure == gateway.CountRecords {

@@ -69,6 +69,7 @@ type SetBudget struct {
 	Cubes    []string `json:"cubes"`
 	Cells    int      `json:"cells"`
 	Measures int      `json:"measures"`
+	Values   int      `json:"values,omitempty"`
 }
 
 // A Choice is one way to need less noise.
@@ -103,7 +104,7 @@ func Plan(d *gateway.Definition) (*Budget, error) {
 		})
 	}
 	for _, s := range l.sets {
-		b.Sets = append(b.Sets, SetBudget{s.key, s.Cubes, s.cells, len(s.Measures)})
+		b.Sets = append(b.Sets, SetBudget{s.key, s.Cubes, s.cells, len(s.Measures), len(s.values)})
 	}
 	return b, b.check(d)
 }
@@ -145,6 +146,9 @@ func withoutCube(d *gateway.Definition, id string) *gateway.Definition {
 func withoutDimension(d *gateway.Definition, name string) *gateway.Definition {
 	return withCubes(d, func(o gateway.Cube) (gateway.Cube, bool) {
 		o.Dimensions = slices.DeleteFunc(slices.Clone(o.Dimensions), func(n string) bool { return n == name })
+		if dim := d.Dimension(name); dim.Source.Kind == gateway.EventSector {
+			o.Values = nil // which exist where the sector is named
+		}
 		return o, true
 	})
 }
@@ -152,7 +156,7 @@ func withoutDimension(d *gateway.Definition, name string) *gateway.Definition {
 func oneMeasure(d *gateway.Definition, id string) *gateway.Definition {
 	return withCubes(d, func(o gateway.Cube) (gateway.Cube, bool) {
 		if o.ID == id {
-			o.Measures = []gateway.Measure{gateway.CountChildren}
+			o.Measures, o.Values = []gateway.Measure{gateway.CountChildren}, nil
 		}
 		return o, true
 	})
@@ -193,7 +197,7 @@ func choices(d *gateway.Definition) []Choice {
 		if len(d.Cubes) > 1 {
 			add("without cube "+c.ID, withoutCube(d, c.ID))
 		}
-		if len(c.Measures) > 1 {
+		if len(c.Measures)+len(c.Values) > 1 {
 			add("with children as the only measure of cube "+c.ID, oneMeasure(d, c.ID))
 		}
 	}

@@ -14,7 +14,9 @@ import (
 
 // The canonical form of a release's published cells is a line of magic, the
 // length and bytes of a JSON header, and then, set by set and cell by cell, one
-// byte of status and for a value one varint a measure. There is one encoding of
+// byte of status and for a value one varint a measure; then, for each value that the
+// cell carries, one byte that says whether its sum is shown and, if it is, a varint in
+// units of its precision. There is one encoding of
 // anything: Decode refuses what Encode would not have written, so that the digest
 // which an officer approved names one set of cells and one only (decisions.md 13).
 //
@@ -80,6 +82,7 @@ func (c *published) append(s *set, b []byte) []byte {
 		for _, m := range s.Measures {
 			b = binary.AppendUvarint(b, uint64(c.values[m][i])) //nolint:gosec // at least the bottom code
 		}
+		b = c.appendSums(s, i, b)
 	}
 	return b
 }
@@ -199,6 +202,10 @@ func (p *Published) decodeCells(s *set, b []byte) (published, []byte, error) {
 				return c, nil, errDecode("a cell's value is damaged")
 			}
 			c.values[m][i], b = int64(v), b[n:] //nolint:gosec // publishable bounds it
+		}
+		var ok bool
+		if b, ok = c.decodeSums(s, i, b); !ok {
+			return c, nil, errDecode("a cell's sum is damaged")
 		}
 	}
 	return c, b, nil

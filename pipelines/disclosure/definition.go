@@ -48,6 +48,9 @@ func checkDefinition(d *gateway.Definition) error {
 	if err := checkTrees(d); err != nil {
 		return err
 	}
+	if err := checkValues(d); err != nil {
+		return err
+	}
 	return checkFacts(d)
 }
 
@@ -146,6 +149,9 @@ func checkNodes(dim *gateway.Dimension, invalid func(string) error) error {
 		}
 		level[n.Code] = n.Level
 		children[n.Parent]++
+	}
+	if !bandsApart(dim.AtLevel(len(dim.Levels) - 1)) {
+		return invalid("its bands are empty, or they overlap")
 	}
 	for _, n := range dim.Nodes {
 		if !dim.Leaf(n) && children[n.Code] == 0 {

@@ -36,10 +36,15 @@ func (k *keyed) permanent(label []byte) uint64 { return k.prf("sdc/v2/L1", k.lin
 // release=R|measure=M|…. What changed between two releases is hidden by two of these
 // draws alone, which is why the layer has half of V (2.11 line 17).
 func (k *keyed) fresh(m gateway.Measure, label []byte) uint64 {
+	k.fullLabel(m, label)
+	return k.prf("sdc/v2/L2", k.release, k.buf)
+}
+
+// fullLabel puts release=R|measure=M|… into buf.
+func (k *keyed) fullLabel(m gateway.Measure, label []byte) {
 	k.buf = append(append(k.buf[:0], "release="...), k.release...)
 	k.buf = append(append(k.buf, "|measure="...), m...)
 	k.buf = append(append(k.buf, '|'), label...)
-	return k.prf("sdc/v2/L2", k.release, k.buf)
 }
 
 // threshold draws T of rule 1: secret, because a known threshold on a true count is

@@ -64,6 +64,7 @@ type set struct {
 	strides []int
 	cells   int    // the product of the sizes
 	parents []*set // along each dimension, one level up
+	values  []carried
 }
 
 // ownLattice is a lattice over a copy of the definition, as its JSON has it: what
@@ -183,6 +184,7 @@ func (l *lattice) newSet(a gateway.AdmittedSet) *set {
 		s.strides[i] = s.cells
 		s.cells *= s.sizes[i]
 	}
+	s.values = l.carriedBy(s)
 	return s
 }
 

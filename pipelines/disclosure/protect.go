@@ -50,11 +50,12 @@ const (
 
 func (s state) hidden() bool { return s <= hiddenRest }
 
-// A protector runs the rules over one release. Rule 2 of disclosure.md
-// 2.4 and the measures of 2.7 have their place beside nearParent and value.
+// A protector runs the rules over one release. Rule 2 of disclosure.md 2.4 has its
+// place beside nearParent; sums.go has the values of 2.7.
 type protector struct {
 	l      *lattice
 	cells  [][]tally // the true counts, by set and cell
+	sums   [][][]Sum // the true sums, by set, value and cell
 	law    law       // of the thresholds of rules 1 and 4
 	keys   *keyed
 	tables *PTables
@@ -67,6 +68,7 @@ type protector struct {
 	// measures of the cell share it.
 	noise [][]int32
 	alias []map[int]cellRef // by set: the synonyms among its cells
+	added [][]addition      // by set and value: what becomes of its sums
 	label []byte            // scratch, of the cell at hand
 }
 
@@ -107,6 +109,10 @@ func Protect(raw *Raw, rel Release) (*Published, error) {
 			return nil, err
 		}
 	}
+	err = p.protectSums()
+	if err != nil {
+		return nil, err
+	}
 	return p.publish(rel)
 }
 
@@ -129,7 +135,7 @@ func newProtector(c *counted, rel Release) (*protector, error) {
 		return nil, err
 	}
 	p := &protector{
-		l: c.l, cells: c.cells, cap: uint32(rel.Rules.RecordCap), report: newReporting(c.l, rel.Coverage),
+		l: c.l, cells: c.cells, sums: c.sums, cap: uint32(rel.Rules.RecordCap), report: newReporting(c.l, rel.Coverage),
 		keys:   newKeyed(rel.Noise, rel.Lineage, rel.Number),
 		states: make([][]state, len(c.l.sets)), noise: make([][]int32, len(c.l.sets)), alias: make([]map[int]cellRef, len(c.l.sets)),
 	}

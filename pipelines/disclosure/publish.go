@@ -24,6 +24,7 @@ type Published struct {
 type published struct {
 	status []status
 	values map[gateway.Measure][]int64 // of the cells with statusValue
+	sums   []sums                      // by value of the set
 }
 
 // A status is a [gateway.CellStatus] in a byte.
@@ -64,6 +65,7 @@ func (p *protector) publish(rel Release) (*Published, error) {
 	out := &Published{l: p.l, closed: p.gate.closed}
 	for _, s := range p.l.sets {
 		cells := p.values(s, out.cells)
+		p.publishSums(s, &cells, out.cells)
 		p.gate.decide(s, &cells)
 		if p.gate.closed[s.index] {
 			cells = noCells(s)
@@ -80,7 +82,7 @@ func (p *protector) publish(rel Release) (*Published, error) {
 // noCells are the cells of a set before anything is published: hidden, and with no
 // value.
 func noCells(s *set) published {
-	out := published{status: make([]status, s.cells), values: map[gateway.Measure][]int64{}}
+	out := published{status: make([]status, s.cells), values: map[gateway.Measure][]int64{}, sums: newSums(s)}
 	for _, m := range s.Measures {
 		out.values[m] = make([]int64, s.cells)
 	}
@@ -137,6 +139,9 @@ func (p *protector) value(s *set, c int, m gateway.Measure) int64 {
 // cell of a set that the sparsity gate closes. The value is meant only with [gateway.StatusValue].
 func (p *Published) Cell(label string, m gateway.Measure) (gateway.CellStatus, int64, bool) {
 	s, c, ok := p.l.find(label)
+	if v := s.carries(m); ok && v >= 0 && !p.closed[s.index] {
+		return p.sumCell(s, c, v)
+	}
 	if !ok || p.closed[s.index] || !slices.Contains(s.Measures, m) || p.cells[s.index].status[c] == statusOmitted {
 		return "", 0, false
 	}

@@ -31,6 +31,7 @@ type Count struct {
 // number, would be a second draw on every cell. A Raw is for one goroutine.
 type Raw struct {
 	add     func(gateway.GroupingSet, []string, Count) error
+	addSum  func(gateway.GroupingSet, []string, string, Sum) error
 	borrow  func() (*counted, error)
 	consume func()
 }
@@ -40,6 +41,7 @@ type counted struct {
 	l     *lattice
 	err   error // why the definition cannot be counted
 	cells [][]tally
+	sums  [][][]Sum // by set, value of the set and cell
 	used  bool
 }
 
@@ -62,17 +64,17 @@ func NewRaw(d *gateway.Definition) *Raw {
 	c := &counted{}
 	c.l, c.err = ownLattice(d)
 	if c.err == nil {
-		c.cells = make([][]tally, len(c.l.sets))
+		c.cells, c.sums = make([][]tally, len(c.l.sets)), make([][][]Sum, len(c.l.sets))
 	}
 	return &Raw{
-		add: c.add,
+		add: c.add, addSum: c.addSum,
 		borrow: func() (*counted, error) {
 			if c.used {
 				return nil, gateway.Errorf(gateway.Conflict, "the counted cells are used up: they are protected once")
 			}
 			return c, c.err
 		},
-		consume: func() { c.cells, c.used = nil, true },
+		consume: func() { c.cells, c.sums, c.used = nil, nil, true },
 	}
 }
 

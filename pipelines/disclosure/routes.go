@@ -55,6 +55,9 @@ func newFamily(l *lattice) *family {
 		mask := s.mask()
 		f.weight[mask] = max(f.weight[mask], coincide(len(s.Measures)))
 	}
+	for mask, looks := range l.looks() {
+		f.weight[mask] += float64(looks)
+	}
 	f.masks = slices.Sorted(maps.Keys(f.weight))
 	return f
 }

@@ -9,6 +9,8 @@ type Summary struct {
 	Sets  []SetSummary `json:"sets"`
 	// Cubes are the same over all sets of a cube.
 	Cubes []SetSummary `json:"cubes"`
+	// Sums are the same by value, over the cells that carry it.
+	Sums []SetSummary `json:"sums,omitempty"`
 }
 
 // A SetSummary describes one grouping set, or all of a cube's.
@@ -99,6 +101,7 @@ func (p *protector) summary() Summary {
 	for _, c := range p.l.def.Cubes {
 		sum.Cubes = append(sum.Cubes, cubes[c.ID].summary(c.ID))
 	}
+	sum.Sums = p.sumSummaries()
 	return sum
 }
 
