@@ -215,5 +215,5 @@ func (p *Published) decodeCells(s *set, b []byte) (published, []byte, error) {
 // of the base, or the bottom code. A file with another value was not made here.
 func (p *Published) publishable(v uint64) bool {
 	bottom := p.head.Rules.ThresholdMin
-	return v < 1<<62 && bottom >= 0 && (v == uint64(bottom) || v > uint64(bottom) && v%Base == 0)
+	return v < 1<<52 && bottom >= 0 && (v == uint64(bottom) || v > uint64(bottom) && v%Base == 0)
 }

@@ -85,7 +85,7 @@ func root(variance *big.Rat) gateway.Decimal {
 		if new(big.Int).Mul(m, m).Cmp(up) < 0 {
 			m.Add(m, big.NewInt(1))
 		}
-		if m.Int64() >= 10 || scale == maxScale {
+		if x.Cmp(big.NewRat(100, 1)) >= 0 || scale == maxScale {
 			return gateway.Decimal{Digits: m.Int64(), Scale: scale}
 		}
 	}

@@ -285,6 +285,9 @@ func (p *Published) quantile(c *query, at int) (estimate, status) {
 		}
 	}
 	band, j := c.stat.dim.levels[len(c.stat.dim.levels)-1][bands[i]].Band, counts[bands[i]]
+	if j == 0 { // only of counts that overflow, which were not made here
+		return estimate{}, statusSuppressed
+	}
 	width := int64(band.Below - band.From)
 	f := big.NewRat(percent*sum-100*below, 100*j)
 	q := big.NewRat(percent, 100)
@@ -341,5 +344,5 @@ func suppressedBy(st status) status {
 	return statusSuppressed
 }
 
-// noise is V.
-func (p *Published) noise() *big.Rat { return new(big.Rat).SetFloat64(p.l.def.V) }
+// noise is V; a definition that was not planned may have any.
+func (p *Published) noise() *big.Rat { return new(big.Rat).SetFloat64(max(0, p.l.def.V)) }

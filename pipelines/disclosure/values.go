@@ -112,7 +112,7 @@ func checkValue(d *gateway.Definition, i int) error {
 		return invalid("a child's number is the sum, the mean or the latest of its records")
 	case v.Min < 0 || v.Max <= v.Min || v.Max > gateway.MaxValue:
 		return invalid("its clamps are not 0 <= min < max <= 1,048,576")
-	case v.Precision > 1000*v.Max || float64(3*v.Precision) < float64(v.Max)*math.Sqrt(d.V):
+	case !(d.V > 0) || v.Precision > 1000*v.Max || float64(3*v.Precision) < float64(v.Max)*math.Sqrt(d.V):
 		return invalid("its precision is below a third of the standard deviation of its noise, max*sqrt(V), or absurd")
 	}
 	return nil
