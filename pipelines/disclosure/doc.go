@@ -3,7 +3,7 @@
 //
 // The flow of a release is
 //
-//	Plan → NewRaw, Raw.Add … → Protect → Published.Encode → approval of its Digest
+//	Plan → NewRaw, Raw.Add, Raw.AddSum … → Protect → Published.Encode → approval of its Digest
 //	Decode → Published.Ask → gateway.Table
 //
 // Call [Plan] first, when a definition is written: it needs no data and says
@@ -30,15 +30,16 @@
 //
 //  1. An exact margin beside hidden cells: every cell of every set is perturbed, the
 //     total too; there is no exact one.
-//  2. An exact mean or rate beside a noisy count: only counts are published; rates
-//     are for readers to make of published ones.
+//  2. An exact mean or rate beside a noisy count: only counts and noisy sums are
+//     published; means, quantiles and shares are made of those (statistic.go).
 //  3. Noisy cells added up and given as exact: no value is a sum of published ones.
 //  4. Rows by true count: cells come in the order of codes (ask.go).
 //  5. "0" told from hidden: one status (publish.go: outside); structural zeros are
 //     declared (facts.go).
 //  6. Rows that come and go: a table has all nominal cells (ask.go: read).
 //  7. Records and children with independent noise: one permanent draw (publish.go:
-//     value), and the rest is counted in the budget (routes.go: coincide).
+//     value), and the rest is counted in the budget (routes.go: coincide); so is what
+//     sums tell of counts (values.go: looks).
 //  8. Two p-tables or two V for a cell: V is one number of a release, the permanent
 //     layer is drawn by label.
 //  9. Rotation of the key: there is one PRF for a lineage (Release.Noise).

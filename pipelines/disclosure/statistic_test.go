@@ -41,7 +41,7 @@ func handmade(tb testing.TB, d *gateway.Definition) *Published {
 	}
 	p := &Published{l: l, head: header{
 		Release: "test-1", Number: 1, Lineage: "test", Rules: lawful(), Definition: *l.def, Tables: tablesOf(tb, d.V).bytes(),
-	}}
+	}, closed: make([]bool, len(l.sets))}
 	for _, s := range l.sets {
 		p.cells = append(p.cells, blank(s))
 	}
@@ -211,8 +211,8 @@ func TestStatisticsRefused(t *testing.T) {
 	}
 }
 
-// questions are all statistics of the courts, grouped in every way.
-func questions(p *Published) []gateway.Question {
+// statistics are all statistics of the courts, grouped in every way.
+func statistics(p *Published) []gateway.Question {
 	var all []gateway.Question
 	for _, s := range p.l.sets {
 		for _, id := range s.Cubes {
@@ -235,12 +235,12 @@ func questions(p *Published) []gateway.Question {
 // whoever has the bytes, and neither counts nor key, gets the same answers; and two
 // populations that came out as the same bytes have the same statistics.
 func TestStatisticsAreOfPublishedBytesOnly(t *testing.T) {
-	p := protectedCourt(t, 1)
+	p := protectedCourt(t)
 	again, err := Decode(bytes.NewReader(encoded(t, p)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := questions(p)
+	all := statistics(p)
 	values := map[gateway.Measure]int{}
 	for _, q := range all {
 		a, b := ask(t, p, q), ask(t, again, q)
@@ -268,7 +268,7 @@ func TestStatisticsAreOfPublishedBytesOnly(t *testing.T) {
 		if !bytes.Equal(encoded(t, ps[0]), encoded(t, ps[1])) {
 			continue
 		}
-		for _, q := range questions(ps[0]) {
+		for _, q := range statistics(ps[0]) {
 			if diff := cmp.Diff(ask(t, ps[0], q), ask(t, ps[1], q)); diff != "" {
 				t.Fatalf("%+v: %s", q, diff)
 			}
@@ -364,7 +364,7 @@ func TestHandbookMeanAttack(t *testing.T) {
 // Order of adding does not matter: the same counts in any order give the same bytes.
 func TestSumsInAnyOrder(t *testing.T) {
 	w := court()
-	want := protectedCourt(t, 1).Digest()
+	want := protectedCourt(t).Digest()
 	raw := fill(t, w.def, w.counts())
 	type sum struct {
 		set   gateway.GroupingSet
@@ -398,7 +398,7 @@ func TestSumsInAnyOrder(t *testing.T) {
 // What is read back is what was written, sums too; every byte of them matters; and
 // no other spelling is read.
 func TestSumsAreReadBack(t *testing.T) {
-	p := protectedCourt(t, 1)
+	p := protectedCourt(t)
 	b := encoded(t, p)
 	again, err := Decode(bytes.NewReader(b))
 	if err != nil {
@@ -455,7 +455,7 @@ func FuzzDecodeSums(f *testing.F) {
 		if !bytes.Equal(encoded(t, p), data) {
 			t.Fatal("two encodings of one release")
 		}
-		for _, q := range questions(p) {
+		for _, q := range statistics(p) {
 			for _, c := range ask(t, p, q).Cells {
 				if (c.Status == gateway.StatusValue) != (c.Value != nil || c.Estimate != nil) || (c.Estimate == nil) != (c.SD == nil) {
 					t.Fatalf("%+v: %+v", q, c)
@@ -568,7 +568,7 @@ func TestDeltaMethod(t *testing.T) {
 
 // A table of a statistic says what it is made of and with which noise.
 func TestStatisticsSayHowTheyAreMade(t *testing.T) {
-	p := protectedCourt(t, 1)
+	p := protectedCourt(t)
 	sum := ask(t, p, gateway.Question{Cube: "volume", Measure: "hearings.sum", GroupBy: []string{"sector"}})
 	if v := p.l.def.Value("hearings"); sum.Variance != sumVariance(v, 80) || sum.Base != 50 || sum.Bottom != 0 {
 		t.Errorf("variance %g, base %d, bottom %d", sum.Variance, sum.Base, sum.Bottom)

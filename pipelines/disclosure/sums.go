@@ -369,7 +369,7 @@ func (p *protector) sumSummaries() []SetSummary {
 			}
 			for c, st := range p.added[s.index][v].states {
 				if s.values[v].in(s, c) {
-					t.add([]state{st})
+					t.add([]state{st}, p.gate.closed[s.index])
 				}
 			}
 		}

@@ -162,8 +162,9 @@ func TestUndoing02ExactRate(t *testing.T) {
 }
 
 // answered are the fields of an answer: what was asked, what the release declares,
-// digests, statuses, and values that are perturbed.
-var answered = strings.Fields(`Cell.Nodes Cell.Status Cell.Value
+// digests, statuses, values that are perturbed, and estimates that are functions of
+// those (TestStatisticsAreOfPublishedBytesOnly).
+var answered = strings.Fields(`Cell.Nodes Cell.Status Cell.Value Cell.Estimate Cell.SD
 	Table.Release Table.Cube Table.Label Table.Measure Table.Dimensions Table.Filter Table.Cells
 	Table.Variance Table.Base Table.Bottom Table.Digest Table.PTables Table.Policy Table.Decision Table.Notes`)
 

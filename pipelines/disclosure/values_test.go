@@ -126,10 +126,10 @@ func (w numberedTruth) raw(tb testing.TB) *Raw {
 // court is a population of 3,000, counted once.
 var court = sync.OnceValue(func() numberedTruth { return courts(valued(), 3000, 5) })
 
-func protectedCourt(tb testing.TB, key int) *Published {
+func protectedCourt(tb testing.TB) *Published {
 	tb.Helper()
 	w := court()
-	p, err := Protect(w.raw(tb), release(w.def, 1, key))
+	p, err := Protect(w.raw(tb), release(w.def, 1, 1))
 	if err != nil {
 		tb.Fatal(err)
 	}
