@@ -25,13 +25,13 @@ func (e estimate) rounded() (value, sd gateway.Decimal) {
 	if e.band != nil {
 		unit = big.NewRat(int64(e.band.Below-e.band.From), 2)
 		inside := new(big.Rat).Sub(e.value, big.NewRat(int64(e.band.From), 1))
-		halves := new(big.Int).Mul(nearest(inside, unit), big.NewInt(int64(e.band.Below-e.band.From)))
+		halves := new(big.Int).Mul(inUnits(inside, unit), big.NewInt(int64(e.band.Below-e.band.From)))
 		twice := halves.Add(halves, big.NewInt(2*int64(e.band.From)))
 		value = gateway.Decimal{Digits: 5 * twice.Int64(), Scale: 1}
 	} else {
 		var digit, scale int64
 		unit, digit, scale = e.unit()
-		n := nearest(e.value, unit)
+		n := inUnits(e.value, unit)
 		value = gateway.Decimal{Digits: n.Mul(n, big.NewInt(digit)).Int64(), Scale: int(scale)}
 	}
 	variance := new(big.Rat).Add(e.variance, mul(unit, unit, big.NewRat(1, 12)))
@@ -68,8 +68,8 @@ func tens(power int64) *big.Rat {
 	return new(big.Rat).SetFrac(big.NewInt(1), ten)
 }
 
-// nearest is x in whole units, halves upward.
-func nearest(x, unit *big.Rat) *big.Int {
+// inUnits is x in whole units, halves upward.
+func inUnits(x, unit *big.Rat) *big.Int {
 	q := new(big.Rat).Quo(x, unit)
 	q.Add(q, big.NewRat(1, 2))
 	return new(big.Int).Div(q.Num(), q.Denom()) // Euclidean: down, since the denominator is positive
