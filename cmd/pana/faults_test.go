@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
@@ -27,32 +28,44 @@ import (
 	"github.com/pana-exchange/pana/pipelines/synth"
 )
 
-// TestKill kills the gateway and its engine at random moments of uploads and
-// then finds every acknowledged batch exactly once, and nothing else
-// (loading.md 3.1, trust.md 6.2 F1-F3).
-func TestKill(t *testing.T) {
-	kills := 50
-	if testing.Short() {
-		kills = 6
+// faults is how many faults TestFaults injects: go test ./cmd/pana -run TestFaults
+// -faults 500 -timeout 2h is the long form.
+var faults = flag.Int("faults", 0, "faults that TestFaults injects; 0 is 60, or 9 in short runs")
+
+// TestFaults kills the gateway, its engine and both at random moments of uploads,
+// stops the gateway for a while, asks it to end, breaks connections before the answer
+// and delivers batches twice at once, and then finds every acknowledged batch exactly
+// once, and nothing else (loading.md 3.1, trust.md 6.2 F1-F4, F12-F14, F29).
+func TestFaults(t *testing.T) {
+	n := *faults
+	switch {
+	case n == 0 && testing.Short():
+		n = 9
+	case n == 0:
+		n = 60
 	}
 	k := newCampaign(t, self(t))
-	err := k.run(kills, 10*time.Minute)
+	err := k.run(n, max(10*time.Minute, time.Duration(n)*8*time.Second))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, k.gateway.output.String())
 	}
-	t.Logf("%d kills of the gateway, %d of the engine, %d uploads under way when killed, %d batches acknowledged, %d retries",
-		k.gatewayKills, k.engineKills, k.midway, len(k.receipts), k.retries.Load())
-	if k.gatewayKills+k.engineKills < kills || len(k.receipts) < kills/2 {
-		t.Errorf("only %d kills and %d batches: the campaign says little", k.gatewayKills+k.engineKills, len(k.receipts))
+	t.Logf("%v; %d uploads under way meanwhile, %d answers thrown away, %d batches delivered twice at once, %d batches acknowledged, %d retries",
+		k.injected, k.midway, k.dropped.Load(), k.doubled.Load(), len(k.receipts), k.retries.Load())
+	total := 0
+	for _, times := range k.injected {
+		total += times
+	}
+	if total < n || len(k.receipts) < n/3 {
+		t.Errorf("only %d faults and %d batches: the campaign says little", total, len(k.receipts))
 	}
 }
 
-// TestKillFindsAReusedLoad plants the fault of which exactly-once loading dies: a
+// TestFaultsFindAReusedLoad plants the fault of which exactly-once loading dies: a
 // retry that uses its load id again adopts what a killed attempt left behind. The
 // campaign must find it: a batch that is never accepted, because the verification
 // sees more rows than were sent. Two campaigns found it at batches 19 and 40 of about
 // 180, so one in some hundreds would not.
-func TestKillFindsAReusedLoad(t *testing.T) {
+func TestFaultsFindAReusedLoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a faulty gateway; the long form runs it")
 	}
@@ -62,7 +75,9 @@ func TestKillFindsAReusedLoad(t *testing.T) {
 		load = old.load
 	}`},
 		[2]string{"INSERT INTO load (id", "INSERT OR REPLACE INTO load (id"})
-	err := newCampaign(t, faulty).run(50, 90*time.Second)
+	k := newCampaign(t, faulty)
+	k.faults = processFaults[:2] // the ones after which an attempt is repeated
+	err := k.run(50, 90*time.Second)
 	if err == nil {
 		t.Fatal("the campaign did not find that a load id is used again")
 	}
@@ -79,7 +94,12 @@ type campaign struct {
 	flying  atomic.Int64
 	retries atomic.Int64
 
-	gatewayKills, engineKills, midway int
+	dropped atomic.Int64 // answers that nobody read
+	doubled atomic.Int64 // batches that were sent twice at once
+
+	faults   []fault        // that take turns
+	injected map[string]int // faults, by name
+	midway   int            // uploads under way when a fault came
 
 	mu       sync.Mutex // guards receipts
 	receipts map[string][]byte
@@ -89,7 +109,7 @@ func newCampaign(t *testing.T, binary string) *campaign {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	made := initialise(t, self(t), data)
-	k := &campaign{t: t, gateway: startGateway(t, binary, data), receipts: map[string][]byte{}}
+	k := &campaign{t: t, gateway: startGateway(t, binary, data), receipts: map[string][]byte{}, faults: processFaults, injected: map[string]int{}}
 	k.gateway.ready(t)
 	k.register(newClient(k.gateway.base(), made.OperatorKey))
 	k.records()
@@ -190,24 +210,50 @@ func (k *campaign) run(kills int, limit time.Duration) error {
 	return k.check()
 }
 
-// kill kills the gateway or the engine at random moments while uploads are under
-// way.
-func (k *campaign) kill(ctx context.Context, kills int) {
-	for n := 0; n < kills && ctx.Err() == nil; {
+// A fault is one thing that goes wrong with the processes.
+type fault struct {
+	name   string
+	inject func(*campaign) bool
+}
+
+// processFaults take turns. Connections that break and batches that come twice are
+// the clients' doing, see upload.
+var processFaults = []fault{
+	{"gateway killed", func(k *campaign) bool { return strike(k.gateway.pid(), syscall.SIGKILL) }},
+	{"engine killed", func(k *campaign) bool { return strike(k.gateway.enginePid(), syscall.SIGKILL) }},
+	{"both killed", func(k *campaign) bool {
+		engine := k.gateway.enginePid()
+		return strike(k.gateway.pid(), syscall.SIGKILL) && strike(engine, syscall.SIGKILL)
+	}},
+	{"gateway stopped for a second", func(k *campaign) bool { return pause(k.gateway.pid()) }},
+	{"engine stopped for a second", func(k *campaign) bool { return pause(k.gateway.enginePid()) }},
+	{"gateway asked to end", func(k *campaign) bool { return strike(k.gateway.pid(), syscall.SIGTERM) }},
+}
+
+func strike(pid int, s syscall.Signal) bool { return pid > 0 && syscall.Kill(pid, s) == nil }
+
+func pause(pid int) bool {
+	if !strike(pid, syscall.SIGSTOP) {
+		return false
+	}
+	time.Sleep(time.Second)
+	return strike(pid, syscall.SIGCONT)
+}
+
+// kill injects faults at random moments while uploads are under way.
+func (k *campaign) kill(ctx context.Context, n int) {
+	for i := 0; i < n && ctx.Err() == nil; {
 		time.Sleep(time.Duration(20+mathrand.IntN(1000)) * time.Millisecond)
 		if k.flying.Load() == 0 {
 			continue
 		}
-		pid, count := k.gateway.pid(), &k.gatewayKills
-		if n%2 == 1 {
-			pid, count = k.gateway.enginePid(), &k.engineKills
-		}
-		if pid == 0 || syscall.Kill(pid, syscall.SIGKILL) != nil {
+		f := k.faults[i%len(k.faults)]
+		if !f.inject(k) {
 			continue
 		}
-		*count++
+		k.injected[f.name]++
 		k.midway += int(k.flying.Load())
-		n++
+		i++
 		k.awaitReady(ctx)
 	}
 }
@@ -224,6 +270,15 @@ func (k *campaign) awaitReady(ctx context.Context) {
 func (k *campaign) upload(ctx context.Context, i int) error {
 	content, key := k.file(i), rand.Text()
 	var first []byte
+	switch i % 4 {
+	case 1:
+		k.throwAway(ctx, key, content)
+	case 2:
+		k.doubled.Add(1)
+		var twin sync.WaitGroup
+		twin.Go(func() { _, _ = k.send(ctx, key, content, true) })
+		defer twin.Wait()
+	}
 	for first == nil {
 		receipt, err := k.send(ctx, key, content, true)
 		if ctx.Err() != nil {
@@ -253,15 +308,55 @@ func (k *campaign) upload(ctx context.Context, i int) error {
 	return fmt.Errorf("batch %d could not be sent again: %w", i, ctx.Err())
 }
 
+// throwAway sends a batch and breaks the connection a moment after the last byte:
+// the gateway may have accepted it, and the client cannot know.
+func (k *campaign) throwAway(ctx context.Context, key string, content []byte) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	body := &ending{r: bytes.NewReader(content), after: func() {
+		time.AfterFunc(time.Duration(mathrand.IntN(150))*time.Millisecond, cancel)
+	}}
+	request, err := k.request(ctx, key, content, body)
+	if err != nil {
+		return
+	}
+	_, err = k.agency.do(request)
+	if err != nil {
+		k.dropped.Add(1)
+	}
+}
+
+// ending says when its end was read.
+type ending struct {
+	r     io.Reader
+	after func()
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if err != nil {
+		e.after()
+	}
+	return n, err
+}
+
 // send uploads once; slowly, so that there is time to be killed in.
 func (k *campaign) send(ctx context.Context, key string, content []byte, slowly bool) ([]byte, error) {
-	digest := sha256.Sum256(content)
 	var body io.Reader = bytes.NewReader(content)
 	if slowly {
 		k.flying.Add(1)
 		defer k.flying.Add(-1)
 		body = &trickle{r: body}
 	}
+	request, err := k.request(ctx, key, content, body)
+	if err != nil {
+		return nil, err
+	}
+	return k.agency.do(request)
+}
+
+func (k *campaign) request(ctx context.Context, key string, content []byte, body io.Reader) (*http.Request, error) {
+	digest := sha256.Sum256(content)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		k.agency.base+"/v1/contracts/police/batches?period_from=2023-01-01&period_to=2025-12-31", body)
 	if err != nil {
@@ -271,7 +366,7 @@ func (k *campaign) send(ctx context.Context, key string, content []byte, slowly 
 	request.Header.Set("Content-Type", "text/csv")
 	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest[:])+":")
-	return k.agency.do(request)
+	return request, nil
 }
 
 // trickle reads slowly: what a transport asks for at once, 32 KiB or so, and a
