@@ -21,6 +21,7 @@ type contractFile struct {
 	Version int                   `yaml:"version"`
 	Title   gateway.Text          `yaml:"title"`
 	Until   string                `yaml:"until"`
+	Dates   []gateway.DateForm    `yaml:"dates"`
 	Order   [][]gateway.FieldName `yaml:"order"`
 	Fields  []fieldFile           `yaml:"fields"`
 }
@@ -159,6 +160,12 @@ func (r *contractReader) read(id gateway.ContractID) *gateway.Contract {
 		}
 		c.Until = day
 	}
+	for i, form := range file.Dates {
+		if form != gateway.DateDotted && form != gateway.DateSerial || slices.Contains(file.Dates[:i], form) {
+			top.at("dates").at(i).bad("%q is none of %s and %s, each once", form, gateway.DateDotted, gateway.DateSerial)
+		}
+	}
+	c.Dates = file.Dates
 	fields := r.expand(file.Fields, top)
 	for _, f := range fields {
 		c.Fields = append(c.Fields, r.field(f))

@@ -48,6 +48,11 @@ func open(fsys fs.FS, file string, into any, found *problems) *document {
 		found.add(file, 1, "cannot be read: %v", err)
 		return nil
 	}
+	return read(file, text, into, found)
+}
+
+// read is open for text that is there.
+func read(file string, text []byte, into any, found *problems) *document {
 	d := &document{file: file, root: &yaml.Node{}, found: found}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)

@@ -8,6 +8,7 @@ type Contract struct {
 	Title   Text
 	Fields  []Field     // in the order of the template
 	Order   []OrderRule // dates that must not precede one another
+	Dates   []DateForm  // forms of dates that are read beside ISO 8601
 	Until   Day         // last day on which batches are accepted, or NoDay
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/internal/tabular"
 )
 
 // A generator makes good rows of the police contract, about 190 bytes each, with
@@ -153,9 +154,14 @@ func BenchmarkScan(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	n := 0
 	for b.Loop() {
-		s := newScanner(bytes.NewReader(data), 64<<10)
+		s, _, err := tabular.OpenCSV(context.Background(), bytes.NewReader(data), tabular.CSVOptions{
+			RowBytes: 64 << 10, Known: func([]byte) bool { return true },
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 		for {
-			code, err := s.next(context.Background())
+			code, err := s.Next(context.Background())
 			if errors.Is(err, io.EOF) {
 				break
 			}

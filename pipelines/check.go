@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/internal/tabular"
 )
 
 // problem reports what is wrong with a field of the current row, -1 for the row.
@@ -14,13 +15,13 @@ func (st *stream) problem(field int, code gateway.ProblemCode) {
 		name = st.schema.contract.Fields[field].Name
 	}
 	st.bad = true
-	st.tally.problems.Add(gateway.RowError{Line: st.scan.line, Field: name, Code: code}, st.maxProblems)
+	st.tally.problems.Add(gateway.RowError{Line: st.cells.Line, Field: name, Code: code}, st.maxProblems)
 }
 
 // row decodes and checks the current record, and reports whether it may be kept.
 func (st *stream) row() bool {
 	st.bad = false
-	switch n := len(st.scan.cells); {
+	switch n := len(st.cells.Cells); {
 	case n < st.width:
 		st.problem(-1, codeTooFewCells)
 		return false
@@ -43,25 +44,25 @@ func (st *stream) row() bool {
 
 // decode fills the slots, and says of every cell alone what is wrong with it.
 func (st *stream) decode() {
-	broken := st.scan.nextLine-st.scan.line > 1
+	broken := st.cells.After-st.cells.Line > 1
 	for i := range st.schema.columns {
 		c, slot := &st.schema.columns[i], &st.slots[i]
 		*slot = noSlot
 		if c.place < 0 {
 			continue
 		}
-		at := st.scan.cells[c.place]
-		if at.start == at.end {
+		at := st.cells.Cells[c.place]
+		if at.Start == at.End {
 			if c.required {
 				st.problem(i, codeRequired)
 			}
 			continue
 		}
-		cell := st.scan.buf[at.start:at.end]
+		cell := st.cells.Buf[at.Start:at.End]
 		slot.given = true
 		var code gateway.ProblemCode
 		switch {
-		case at.form == bare:
+		case at.Form == tabular.Bare:
 			code = codeBareQuote
 		case c.kind == gateway.TypeIIN:
 			st.iin, code = st.parseIIN(cell)
@@ -228,10 +229,10 @@ func (st *stream) checkRules() {
 // what ends the reading.
 func (st *stream) wrongCell(code gateway.ProblemCode) gateway.FieldName {
 	good := validUTF8
-	if code == codeNUL {
+	if code == tabular.NUL {
 		good = func(cell []byte) bool { return bytes.IndexByte(cell, 0) < 0 }
 	}
-	at := st.scan.wrongCell(good)
+	at := st.cells.Find(good)
 	for i := range st.schema.columns {
 		if at >= 0 && st.schema.columns[i].place == at {
 			return st.schema.columns[i].field.Name

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/internal/tabular"
 )
 
 // The problem codes of a cell or a row. They are stable: agencies' programs, the
@@ -49,19 +50,15 @@ const (
 // The problem codes that end the reading: after them nothing in the file can be
 // trusted to stand where it seems to.
 const (
-	codeEmptyFile     gateway.ProblemCode = "EMPTY_FILE"
-	codeNoRecords     gateway.ProblemCode = "NO_RECORDS"
-	codeNotUTF8       gateway.ProblemCode = "NOT_UTF8"
-	codeNUL           gateway.ProblemCode = "NUL_BYTE"
-	codeQuoteOpen     gateway.ProblemCode = "UNCLOSED_QUOTE"
-	codeQuoteForm     gateway.ProblemCode = "TEXT_AFTER_QUOTE"
-	codeRowTooLong    gateway.ProblemCode = "ROW_TOO_LONG"
-	codeTooManyRows   gateway.ProblemCode = "TOO_MANY_ROWS"
-	codeTooManyCols   gateway.ProblemCode = "TOO_MANY_COLUMNS"
-	codeUnknownColumn gateway.ProblemCode = "UNKNOWN_COLUMN"
-	codeRefusedColumn gateway.ProblemCode = "REFUSED_COLUMN"
-	codeMissingColumn gateway.ProblemCode = "MISSING_COLUMN"
-	codeDoubledColumn gateway.ProblemCode = "DOUBLED_COLUMN"
+	codeEmptyFile       gateway.ProblemCode = "EMPTY_FILE"
+	codeNoRecords       gateway.ProblemCode = "NO_RECORDS"
+	codeTooManyRows     gateway.ProblemCode = "TOO_MANY_ROWS"
+	codeTooManyCols     gateway.ProblemCode = "TOO_MANY_COLUMNS"
+	codeUnknownColumn   gateway.ProblemCode = "UNKNOWN_COLUMN"
+	codeRefusedColumn   gateway.ProblemCode = "REFUSED_COLUMN"
+	codeMissingColumn   gateway.ProblemCode = "MISSING_COLUMN"
+	codeDoubledColumn   gateway.ProblemCode = "DOUBLED_COLUMN"
+	codeAmbiguousColumn gateway.ProblemCode = "AMBIGUOUS_COLUMN"
 )
 
 var sentences = map[gateway.ProblemCode]string{
@@ -100,19 +97,25 @@ var sentences = map[gateway.ProblemCode]string{
 	codeIINDateMismatch: "The date of birth is not the one that the IIN says.",
 	codeIINSexMismatch:  "The sex is not the one that the IIN says.",
 
-	codeEmptyFile:     "The file is empty.",
-	codeNoRecords:     "The file holds a header and no records.",
-	codeNotUTF8:       "The text is not UTF-8; save the file as UTF-8.",
-	codeNUL:           "The text holds a NUL byte; save the file as UTF-8, not as UTF-16 or as a workbook.",
-	codeQuoteOpen:     "A quotation mark is opened and never closed.",
-	codeQuoteForm:     "Text follows a closing quotation mark; perhaps an earlier one was left open.",
-	codeRowTooLong:    "The row is too long; perhaps a quotation mark was left open.",
-	codeTooManyRows:   "The file has more records than one batch may have; send it in parts.",
-	codeTooManyCols:   "The header has more columns than any contract.",
-	codeUnknownColumn: "The header names a column that the contract does not have; take the column out of the file.",
-	codeRefusedColumn: "The column holds free text, which no rule can make safe; take the column out of the file.",
-	codeMissingColumn: "A column that the contract requires is missing.",
-	codeDoubledColumn: "The header names a column twice.",
+	codeEmptyFile:       "The file is empty.",
+	codeNoRecords:       "The file holds a header and no records.",
+	tabular.NotUTF8:     "The text is not in the encoding that it should be in, which is UTF-8 where the report names no other; save the file as UTF-8.",
+	tabular.NUL:         "The text holds a NUL byte; save the file as UTF-8, not as UTF-16 or as a workbook.",
+	tabular.QuoteOpen:   "A quotation mark is opened and never closed.",
+	tabular.QuoteForm:   "Text follows a closing quotation mark; perhaps an earlier one was left open.",
+	tabular.RowTooLong:  "The row is too long; perhaps a quotation mark was left open.",
+	codeTooManyRows:     "The file has more records than one batch may have; send it in parts.",
+	codeTooManyCols:     "The header has more columns than any contract.",
+	codeUnknownColumn:   "The header names a column that the contract does not have; take the column out of the file.",
+	codeRefusedColumn:   "The column holds free text, which no rule can make safe; take the column out of the file.",
+	codeMissingColumn:   "A column that the contract requires is missing.",
+	codeDoubledColumn:   "The header names a column twice.",
+	codeAmbiguousColumn: "The header names a column by a title that two columns of the contract have; use the name of the field.",
+
+	tabular.EncodingAmbiguous:  "The encoding of the text cannot be told for sure; save the file as UTF-8 or say the encoding.",
+	tabular.EncodingUnknown:    "The text is in an encoding that is not read, or not in the one that was said.",
+	tabular.SeparatorAmbiguous: "The separator of the columns cannot be told for sure; say which is meant.",
+	tabular.FormatOther:        "The file is not in the format that was said or that its name promises.",
 }
 
 // Describe says in one English sentence what a problem code means. Codes that are

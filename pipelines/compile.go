@@ -22,6 +22,8 @@ const adult = 18
 // and lie apart.
 type column struct {
 	kind     gateway.FieldType
+	dates    dateForms // of dates: the forms that are read
+	seen     dateForms // and those that were seen
 	required bool
 	multi    bool
 	place    int // number of the cell in a record, -1 when the file has none
@@ -70,12 +72,13 @@ type schema struct {
 	order    [][2]int
 	male     int64 // numbers of the codes M and F in the list of the sex
 	female   int64
-	bands    []uint16 // number of the age band by whole years
+	bands    []uint16         // number of the age band by whole years
+	mapping  *gateway.Mapping // nil: none
 }
 
 // newSchema compiles a contract. What it refuses configs should have refused.
-func newSchema(c *gateway.Contract) (*schema, error) {
-	s := &schema{contract: c, columns: make([]column, len(c.Fields)), iin: -1, birth: -1, age: -1, sex: -1, event: -1, record: -1}
+func newSchema(c *gateway.Contract, m *gateway.Mapping) (*schema, error) {
+	s := &schema{contract: c, columns: make([]column, len(c.Fields)), iin: -1, birth: -1, age: -1, sex: -1, event: -1, record: -1, mapping: m}
 	for i := range c.Fields {
 		f := &c.Fields[i]
 		if f.Name == gateway.DerivedAge || f.Name == gateway.DerivedDays {
@@ -120,7 +123,7 @@ func (s *schema) index(name gateway.FieldName) int {
 func (s *schema) compile(i int, f *gateway.Field) error {
 	c := &s.columns[i]
 	*c = column{
-		kind: f.Type, required: f.Required, multi: f.Multi, place: -1, maxBytes: f.MaxBytes, min: f.Min, max: f.Max,
+		kind: f.Type, dates: s.dateForms(), required: f.Required, multi: f.Multi, place: -1, maxBytes: f.MaxBytes, min: f.Min, max: f.Max,
 		forms: f.Forms, field: f,
 	}
 	switch f.Type {
@@ -181,7 +184,11 @@ func (s *schema) compileCode(i int, f *gateway.Field) error {
 			return errors.New("a form is shorter than its codes")
 		}
 	}
-	c.codes, c.length = newCodeTable(f.List), f.List.Length()
+	own, err := aliases(s.mapping, f)
+	if err != nil {
+		return err
+	}
+	c.codes, c.length = newCodeTable(f.List, own), f.List.Length()
 	always := validity{gateway.NoDay, math.MaxInt32}
 	dates := []validity{always}
 	for n := range f.List.Codes {

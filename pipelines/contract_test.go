@@ -72,22 +72,26 @@ func policeContract(tb testing.TB) *gateway.Contract {
 	date := func(name string) gateway.Field {
 		return gateway.Field{Name: gateway.FieldName(name), Type: gateway.TypeDate, Role: gateway.RoleQuasi, Column: name}
 	}
-	event := date("report_date")
+	titled := func(f gateway.Field, kk, ru, en string) gateway.Field {
+		f.Title = gateway.Text{KK: kk, RU: ru, EN: en}
+		return f
+	}
+	event := titled(date("report_date"), "Хабарланған күні", "Дата сообщения", "Date of the report")
 	event.Event, event.Required, event.Column = true, true, gateway.ColumnDay
 	return &gateway.Contract{
-		ID: "police", Version: 1, Until: gateway.NoDay,
+		ID: "police", Version: 1, Until: gateway.NoDay, Dates: []gateway.DateForm{gateway.DateDotted, gateway.DateSerial},
 		Fields: []gateway.Field{
 			{Name: "record_id", Type: gateway.TypeIdentifier, Role: gateway.RoleDirect, Required: true, MaxBytes: 64, Column: "record"},
 			{Name: "child_iin", Type: gateway.TypeIIN, Role: gateway.RoleDirect, Column: gateway.ColumnPID},
 			code("absent_reason", "absent_reason", codeList(tb, "id_absent", "ANON_CONTACT", "NEWBORN", "NON_CITIZEN", "NOT_COLLECTED", "REFUSED", "UNKNOWN"),
 				func(f *gateway.Field) { f.When = &gateway.Condition{Field: "child_iin", Empty: true} }),
-			text("family_name"), text("given_name"), text("patronymic"),
+			titled(text("family_name"), "Тегі", "Фамилия", "Family name"), titled(text("given_name"), "", "", "Twice"), titled(text("patronymic"), "", "", "Twice"),
 			{Name: "birth_date", Type: gateway.TypeBirthDate, Role: gateway.RoleDirect, List: bands, Column: gateway.ColumnAge},
 			{
 				Name: "age_years", Type: gateway.TypeAge, Role: gateway.RoleQuasi, List: bands, Max: 17, Column: gateway.ColumnAge,
 				When: &gateway.Condition{Field: "birth_date", Empty: true},
 			},
-			code("child_sex", gateway.ColumnSex, sex, required),
+			titled(code("child_sex", gateway.ColumnSex, sex, required), "Баланың жынысы", "Пол ребёнка", "Sex, of the child"),
 			code("residence", gateway.ColumnRegion, regions, required, func(f *gateway.Field) { f.Forms = []string{"999999999"} }),
 			event,
 			date("incident_date"),

@@ -50,9 +50,9 @@ func (c *column) decode(s *slot, cell []byte, today gateway.Day) gateway.Problem
 		s.v, s.ok = int64(n), true
 		return ""
 	case gateway.TypeDate:
-		return decodeDate(s, cell, oldestEvent, today)
+		return c.decodeDate(s, cell, oldestEvent, today)
 	case gateway.TypeBirthDate:
-		return decodeDate(s, cell, oldestBirth, today)
+		return c.decodeDate(s, cell, oldestBirth, today)
 	case gateway.TypeInteger, gateway.TypeAge:
 		return c.decodeNumber(s, cell)
 	case gateway.TypeIdentifier:
@@ -132,35 +132,6 @@ func (c *column) decodeCodes(s *slot, cell []byte) gateway.ProblemCode {
 		set |= 1 << (n - 1)
 	}
 	s.v, s.ok = int64(set), true
-	return ""
-}
-
-// decodeDate reads an ISO 8601 date, as gateway.ParseDay does.
-func decodeDate(s *slot, cell []byte, oldest, today gateway.Day) gateway.ProblemCode {
-	if len(cell) != 10 || cell[4] != '-' || cell[7] != '-' {
-		return codeDateForm
-	}
-	ymd := 0
-	for i, b := range cell {
-		if i == 4 || i == 7 {
-			continue
-		}
-		d := int(b) - '0'
-		if d < 0 || d > 9 {
-			return codeDateForm
-		}
-		ymd = ymd*10 + d
-	}
-	day, ok := gateway.CivilDay(ymd/10000, ymd/100%100, ymd%100)
-	switch {
-	case !ok:
-		return codeDateForm
-	case day > today:
-		return codeDateFuture
-	case day < oldest:
-		return codeDateTooOld
-	}
-	s.v, s.ymd, s.ok = int64(day), int32(ymd), true
 	return ""
 }
 

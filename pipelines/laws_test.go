@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -25,72 +24,8 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
-// smallScanner has a buffer so small that records meet its end all the time.
-func smallScanner(src io.Reader, sep byte) *scanner {
-	s := newScanner(src, 40)
-	s.buf = make([]byte, 2*s.limit+slack)
-	s.sep = sep
-	return s
-}
-
-// The scanner reads what encoding/csv reads: the same cells, on the same lines.
-// Where encoding/csv finds fault with quotation marks, so does the scanner.
-func FuzzScanner(f *testing.F) {
-	for _, seed := range []string{
-		"a,b\n1,2\n", "a;b\r\n\"x;y\";2\r\n", "\"a\"\"b\",c\n", "\"a\nb\",c\n\nd,e", "a\"b,c\n", "\"a\"b\n", "\"a", "\r\n\r\n\n", "a\r\r\n",
-		"\"\"\"\"\"\"\n\"\"", ",,,\n,", "a,\"b\"\r", "\"a\"\r\r\n", "a\rb\n", "ж,\"\xd0\"\n", "x\x00y\n", strings.Repeat("a,", 30) + "\n" + strings.Repeat("b", 41),
-	} {
-		f.Add([]byte(seed), uint8(0))
-		f.Add([]byte(seed), uint8(4))
-	}
-	f.Fuzz(func(t *testing.T, data []byte, how uint8) {
-		sep := []byte{',', ';', '\t'}[how%3]
-		var src io.Reader = bytes.NewReader(data)
-		if how&4 != 0 {
-			src = iotest.OneByteReader(src)
-		}
-		s := smallScanner(src, sep)
-		if how&8 != 0 {
-			s = newScanner(src, 1<<16)
-			s.sep = sep
-		}
-		want := csv.NewReader(bytes.NewReader(data))
-		want.Comma, want.FieldsPerRecord = rune(sep), -1
-		for {
-			code, err := s.next(context.Background())
-			if code == codeNUL || code == codeNotUTF8 || code == codeRowTooLong {
-				return
-			}
-			cells, wantErr := want.Read()
-			switch bad := code == codeQuoteForm || code == codeQuoteOpen; {
-			case errors.Is(wantErr, io.EOF) || errors.Is(err, io.EOF):
-				if err != wantErr { //nolint:errorlint // both are io.EOF itself
-					t.Fatalf("end %v, want %v", err, wantErr)
-				}
-				return
-			case errors.Is(wantErr, csv.ErrBareQuote):
-				if !bad && !slices.ContainsFunc(s.cells, func(c span) bool { return c.form == bare }) {
-					t.Fatal("a bare quotation mark was not seen")
-				}
-				return
-			case errors.Is(wantErr, csv.ErrQuote) != bad || err != nil || wantErr != nil && !bad:
-				t.Fatalf("%q, %v; want %v", code, err, wantErr)
-			case bad:
-				return
-			}
-			var got []string
-			for i := range s.cells {
-				got = append(got, strings.ReplaceAll(string(s.cell(i)), "\r\n", "\n"))
-			}
-			if !slices.Equal(got, cells) {
-				t.Fatalf("cells %q, want %q", got, cells)
-			}
-			if line, _ := want.FieldPos(0); line != s.line {
-				t.Fatalf("line %d, want %d", s.line, line)
-			}
-		}
-	})
-}
+// separators are the runes of the names of separators.
+var separators = map[string]rune{"comma": ',', "semicolon": ';', "tab": '\t'}
 
 // Whatever the file holds: no panic; every record is either good or refused;
 // every refused record has a problem on its line; good rows are in the blocks.
@@ -139,8 +74,11 @@ func FuzzReader(f *testing.F) {
 			if stored != r.Rows() {
 				t.Fatalf("%d rows in blocks, %d good", stored, r.Rows())
 			}
+			if d := r.Dialect(); d.Encoding != "utf-8" || d.Lines == "CR" || strings.HasPrefix(strings.ToLower(strings.TrimPrefix(src, "\ufeff")), "sep=") {
+				continue
+			}
 			again := csv.NewReader(strings.NewReader(strings.TrimPrefix(src, "\ufeff")))
-			again.Comma, again.FieldsPerRecord = rune(r.Dialect().Separator), -1
+			again.Comma, again.FieldsPerRecord = separators[r.Dialect().Separator], -1
 			if records, err := again.ReadAll(); err == nil && len(records)-1 != r.Rows()+r.Refused() {
 				t.Fatalf("%d good, %d refused of %d records", r.Rows(), r.Refused(), len(records)-1)
 			}
@@ -182,7 +120,7 @@ func TestOnlyTheCellsMatter(t *testing.T) {
 		if diff := cmp.Diff(want.rows, got.rows); diff != "" {
 			rt.Error(diff)
 		}
-		if !slices.Equal(got.problem, want.problem) || got.reader.Dialect().Separator != byte(sep) {
+		if !slices.Equal(got.problem, want.problem) || separators[got.reader.Dialect().Separator] != sep {
 			rt.Errorf("problems %v, dialect %v", got.problem, got.reader.Dialect())
 		}
 	})
@@ -366,7 +304,7 @@ func TestCodeTables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table := newCodeTable(l)
+		table := newCodeTable(l, nil)
 		try := append(slices.Clone(codes), rapid.SliceOf(rapid.StringMatching(`INSTITUT[A-Z]{0,4}|[A-Z0-9_]{0,20}`)).Draw(t, "others")...)
 		for _, c := range try {
 			buffer := append([]byte(c), "rest of the buffer of a scanner"...)

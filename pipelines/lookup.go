@@ -11,7 +11,8 @@ import (
 // bytes, held as two words. Longer codes are asked of the list.
 type codeTable struct {
 	list  *gateway.CodeList
-	slots []codeSlot // a power of two, at most half full
+	own   map[string]uint16 // the agency's own values, which go before the list
+	slots []codeSlot        // a power of two, at most half full
 	shift uint
 }
 
@@ -29,25 +30,32 @@ var masks = func() (m [17][2]uint64) {
 	return m
 }()
 
-func newCodeTable(list *gateway.CodeList) *codeTable {
-	size := bits.Len(uint(len(list.Codes))*2 + 1)
-	t := &codeTable{list: list, slots: make([]codeSlot, 1<<size), shift: uint(64 - size)}
+func newCodeTable(list *gateway.CodeList, own map[string]uint16) *codeTable {
+	size := bits.Len(uint(len(list.Codes)+len(own))*2 + 1)
+	t := &codeTable{list: list, own: own, slots: make([]codeSlot, 1<<size), shift: uint(64 - size)}
+	for value, number := range own {
+		t.add(value, number)
+	}
 	for i, c := range list.Codes {
-		if len(c.Code) > 16 {
-			continue
+		if _, taken := own[c.Code]; !taken {
+			t.add(c.Code, uint16(i+1))
 		}
-		var text [16]byte
-		copy(text[:], c.Code)
-		slot := codeSlot{
-			binary.LittleEndian.Uint64(text[:8]), binary.LittleEndian.Uint64(text[8:]), uint16(i + 1),
-		}
-		at := t.place(slot.low, slot.high)
-		for t.slots[at].number != 0 {
-			at = (at + 1) & (len(t.slots) - 1)
-		}
-		t.slots[at] = slot
 	}
 	return t
+}
+
+func (t *codeTable) add(code string, number uint16) {
+	if len(code) > 16 {
+		return
+	}
+	var text [16]byte
+	copy(text[:], code)
+	slot := codeSlot{binary.LittleEndian.Uint64(text[:8]), binary.LittleEndian.Uint64(text[8:]), number}
+	at := t.place(slot.low, slot.high)
+	for t.slots[at].number != 0 {
+		at = (at + 1) & (len(t.slots) - 1)
+	}
+	t.slots[at] = slot
 }
 
 func (t *codeTable) place(low, high uint64) int {
@@ -61,6 +69,9 @@ func (t *codeTable) place(low, high uint64) int {
 func (t *codeTable) number(cell []byte) uint16 {
 	n := len(cell)
 	if n > 16 || cap(cell) < 16 {
+		if number := t.own[string(cell)]; number != 0 {
+			return number
+		}
 		number, _ := t.list.Number(cell)
 		return number
 	}

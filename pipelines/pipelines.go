@@ -31,6 +31,7 @@ import (
 	"io"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/internal/tabular"
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
@@ -40,6 +41,7 @@ type Options struct {
 	Plan        gateway.Plan       // required: of that contract and version
 	Keys        *pseudonym.Keyring // required
 	Agency      gateway.AgencyID   // required: record identifiers are hashed under a key of its own
+	Said        gateway.Said       // what the sender says of the file; the rest is found out
 	Batch       gateway.Manifest   // the period is required; NoDay leaves that side open
 	Today       gateway.Day        // required: no date may be later
 	Rand        io.Reader          // nil: crypto/rand
@@ -92,7 +94,7 @@ func (o *Options) validate() error {
 type Reader struct {
 	next    func(ctx context.Context, b *gateway.Block) error
 	tally   *tally
-	dialect Dialect
+	dialect func() gateway.Dialect
 }
 
 // A tally counts what was read; it holds nothing of what was in it.
@@ -108,19 +110,33 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("opening a file: %w", err)
 	}
-	st, err := newStream(r, &o)
-	if err != nil {
-		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
+	names, err := newColumnNames(o.Contract, o.Said.Mapping)
+	if err == nil {
+		err = checkMapping(o.Contract, o.Said.Mapping)
 	}
-	dialect, places, err := st.scan.open(context.Background(), o.Contract, o.Limits.Columns)
 	if err != nil {
 		return nil, err
 	}
-	st.width = len(st.scan.cells)
+	st, err := newStream(&o)
+	if err != nil {
+		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
+	}
+	src, dialect, places, err := openSource(context.Background(), r, &o, names)
+	if err != nil {
+		return nil, err
+	}
+	if o.Said.Mapping != nil {
+		dialect.Mapping = mappingDigest(o.Said.Mapping)
+	}
+	st.src, st.cells = src, src.Row()
+	st.width = len(st.cells.Cells)
 	for i, place := range places {
 		st.schema.columns[i].place = place
 	}
-	return &Reader{next: st.next, tally: st.tally, dialect: dialect}, nil
+	return &Reader{next: st.next, tally: st.tally, dialect: func() gateway.Dialect {
+		dialect.Dates = st.schema.datesSeen()
+		return dialect
+	}}, nil
 }
 
 // Next fills the block with up to gateway.BlockRows rows, and returns io.EOF, and
@@ -139,5 +155,16 @@ func (r *Reader) Refused() int { return r.tally.refused }
 // Problems returns what was wrong so far.
 func (r *Reader) Problems() *gateway.Problems { return &r.tally.problems }
 
-// Dialect returns how the file is written.
-func (r *Reader) Dialect() Dialect { return r.dialect }
+// Dialect returns how the file is written, as far as it was read.
+func (r *Reader) Dialect() gateway.Dialect { return r.dialect() }
+
+// Sniff says what a file seems to be by its first bytes: what a program says for
+// its user, and the gateway holds against the file. CSV is not said, because
+// everything may be CSV.
+func Sniff(head []byte) gateway.Said {
+	format, compression := tabular.Sniff(head)
+	if format == gateway.FormatCSV {
+		format = ""
+	}
+	return gateway.Said{Format: format, Compression: compression}
+}

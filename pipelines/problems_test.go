@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/internal/tabular"
 )
 
 // A fault changes one or more fields of the good record and is found as one
@@ -245,15 +246,19 @@ var fileFaults = []struct {
 	{"B29 empty", codeEmptyFile, "1:", gateway.Invalid, ""},
 	{"BOM alone", codeEmptyFile, "1:", gateway.Invalid, "\xef\xbb\xbf"},
 	{"B30 header alone", codeNoRecords, "1:", gateway.Invalid, "@"},
-	{"UTF-16", codeNotUTF8, "1:", gateway.Invalid, "\xff\xfer\x00"},
-	{"B39 not UTF-8", codeNotUTF8, "3:family_name", gateway.Invalid, "@" + goodLine("1", "x") + goodLine("2", "\xd0\xff")},
-	{"B39 Windows-1251", codeNotUTF8, "2:family_name", gateway.Invalid, "@" + goodLine("1", "\xc8\xe2\xe0\xed")},
-	{"B41 NUL in an id", codeNUL, "2:record_id", gateway.Invalid, "@" + goodLine("a\x00b", "x")},
-	{"B57 open quote", codeQuoteOpen, "3:", gateway.Invalid, "@" + goodLine("1", "x") + goodLine("2", `"x`) + goodLine("3", "x")},
-	{"open quote, closed by the next", codeQuoteForm, "2:", gateway.Invalid, "@" + goodLine("1", `"x`) + goodLine("2", `"x"`)},
-	{"text behind a quote", codeQuoteForm, "2:", gateway.Invalid, "@" + goodLine("1", `"x"y`)},
-	{"row too long", codeRowTooLong, "2:", gateway.Invalid, "@" + goodLine("1", strings.Repeat("x", 1<<16))},
-	{"B32 row much too long", codeRowTooLong, "2:", gateway.Invalid, "@" + goodLine("1", strings.Repeat("x", 1<<22))},
+	{"UTF-32", tabular.EncodingUnknown, "1:", gateway.Invalid, "\xff\xfe\x00\x00r\x00\x00\x00"},
+	{"UTF-16 with half a pair", tabular.NotUTF8, "1:", gateway.Invalid, "\xff\xfer\x00\x3d\xd8,\x00"},
+	{"KOI8-R", tabular.EncodingAmbiguous, "1:", gateway.Invalid, "@" + goodLine("1", "\xeb\xc1\xc9\xd2\xcf\xd7\xc1")},
+	{"Windows-1251 or KZ-1048", tabular.EncodingAmbiguous, "1:", gateway.Invalid, "@" + goodLine("1", "\xc8\xe2\xe0\xed\xee\xe2\xe0") + goodLine("2", "\xbc\xf1\xe5\xeb\xfc")},
+	{"two separators", tabular.SeparatorAmbiguous, "1:", gateway.Invalid, "record_id,child_sex;basis\n"},
+	{"a workbook", tabular.FormatOther, "1:", gateway.Invalid, "PK\x03\x04"},
+	{"B39 not UTF-8", tabular.NotUTF8, "3:family_name", gateway.Invalid, "@" + goodLine("1", "x") + goodLine("2", "\xd0\xff")},
+	{"B41 NUL in an id", tabular.NUL, "2:record_id", gateway.Invalid, "@" + goodLine("a\x00b", "x")},
+	{"B57 open quote", tabular.QuoteOpen, "3:", gateway.Invalid, "@" + goodLine("1", "x") + goodLine("2", `"x`) + goodLine("3", "x")},
+	{"open quote, closed by the next", tabular.QuoteForm, "2:", gateway.Invalid, "@" + goodLine("1", `"x`) + goodLine("2", `"x"`)},
+	{"text behind a quote", tabular.QuoteForm, "2:", gateway.Invalid, "@" + goodLine("1", `"x"y`)},
+	{"row too long", tabular.RowTooLong, "2:", gateway.Invalid, "@" + goodLine("1", strings.Repeat("x", 1<<16))},
+	{"B32 row much too long", tabular.RowTooLong, "2:", gateway.Invalid, "@" + goodLine("1", strings.Repeat("x", 1<<22))},
 	{"B31 too many rows", codeTooManyRows, "5:", gateway.TooLarge, "@" + goodLine("1", "x") + goodLine("2", "") + goodLine("3", "") + goodLine("4", "")},
 	{"B33 too many columns", codeTooManyCols, "1:", gateway.Invalid, strings.Repeat("a,", 1000) + "\n"},
 	{"B49 unknown column", codeUnknownColumn, "1:#3", gateway.Invalid, strings.Replace(shortHeader, "residence", "Иванов", 1)},
@@ -262,7 +267,7 @@ var fileFaults = []struct {
 	{"B48 doubled column", codeDoubledColumn, "1:child_sex", gateway.Invalid, "child_sex," + shortHeader},
 	{"B48 missing column", codeMissingColumn, "1:basis", gateway.Invalid, strings.Replace(shortHeader, ",basis", "", 1)},
 	{"B50 free text", codeRefusedColumn, "1:narrative", gateway.Invalid, "narrative," + shortHeader},
-	{"B58 CR alone", codeUnknownColumn, "1:#9", gateway.Invalid, strings.ReplaceAll(shortHeader+goodLine("1", "x"), "\n", "\r")},
+	{"a title of two fields", codeAmbiguousColumn, "1:#10", gateway.Invalid, strings.Replace(shortHeader, "\n", ",Twice\n", 1)},
 }
 
 const shortHeader = "record_id,child_sex,residence,report_date,event_type,basis,family_name,birth_date,absent_reason\n"

@@ -49,7 +49,7 @@ func batchWords(words map[string]string) (batch [len(batchNames)]batchWord) {
 // (identifiers, text, what is not in the contract) and what Rego itself would
 // fail at, so that no rule can silently never fire.
 func CompileRow(c *gateway.Contract, rules []gateway.RowRule) (*RowRules, error) {
-	s, err := newSchema(c)
+	s, err := newSchema(c, nil)
 	if err != nil {
 		return nil, err
 	}

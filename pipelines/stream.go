@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/internal/tabular"
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
@@ -16,7 +17,8 @@ type stream struct {
 	program *program
 	hasher  *pseudonym.Hasher
 	rules   *RowRules
-	scan    *scanner
+	src     tabular.Source
+	cells   *tabular.Row // of src: the current record
 	seen    *keySet
 	random  *randomness
 	tally   *tally
@@ -50,8 +52,8 @@ var (
 	validUTF8 = utf8.Valid
 )
 
-func newStream(r io.Reader, o *Options) (*stream, error) {
-	s, err := newSchema(o.Contract)
+func newStream(o *Options) (*stream, error) {
+	s, err := newSchema(o.Contract, o.Said.Mapping)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func newStream(r io.Reader, o *Options) (*stream, error) {
 	}
 	st := &stream{
 		schema: s, program: p, hasher: hasher, rules: rules,
-		scan: newScanner(r, o.Limits.RowBytes), seen: newKeySet(o.Limits.Unique), random: newRandomness(o.Rand),
+		seen: newKeySet(o.Limits.Unique), random: newRandomness(o.Rand),
 		tally: &tally{}, today: o.Today, from: o.Batch.PeriodFrom, to: o.Batch.PeriodTo,
 		rejectBatch: o.Batch.Reject != gateway.RejectRows, maxProblems: o.MaxProblems, maxRows: o.Limits.Rows,
 		slots: make([]slot, len(o.Contract.Fields)+2), image: make([]byte, len(p.template)),
@@ -93,7 +95,7 @@ func newStream(r io.Reader, o *Options) (*stream, error) {
 }
 
 // cell returns the bytes of a field that is given.
-func (st *stream) cell(field int) []byte { return st.scan.cell(st.schema.columns[field].place) }
+func (st *stream) cell(field int) []byte { return st.cells.Cell(st.schema.columns[field].place) }
 
 // next is Reader.Next.
 func (st *stream) next(ctx context.Context, b *gateway.Block) error {
@@ -118,8 +120,8 @@ func (st *stream) next(ctx context.Context, b *gateway.Block) error {
 func (st *stream) fill(ctx context.Context) (int, error) {
 	n := 0
 	for n < gateway.BlockRows {
-		switch code, err := st.scan.next(ctx); {
-		case err == io.EOF && st.tally.rows+st.tally.refused == 0: //nolint:errorlint // the scanner returns io.EOF itself
+		switch code, err := st.src.Next(ctx); {
+		case err == io.EOF && st.tally.rows+st.tally.refused == 0: //nolint:errorlint // a source returns io.EOF itself
 			return 0, fatal(1, "", codeNoRecords, &st.tally.problems)
 		case err != nil:
 			return n, err
@@ -151,10 +153,10 @@ func (st *stream) fill(ctx context.Context) (int, error) {
 // fatal ends the reading at the current record.
 func (st *stream) fatal(code gateway.ProblemCode) error {
 	field := gateway.FieldName("")
-	if code == codeNUL || code == codeNotUTF8 {
+	if code == tabular.NUL || code == tabular.NotUTF8 {
 		field = st.wrongCell(code)
 	}
 	st.tally.refused++
 	st.tally.problems.Rows++
-	return fatal(st.scan.line, field, code, &st.tally.problems)
+	return fatal(st.cells.Line, field, code, &st.tally.problems)
 }

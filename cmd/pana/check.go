@@ -19,6 +19,7 @@ import (
 
 func (c *cli) checkCommand() *cobra.Command {
 	var contract, from, to, dir string
+	var form fileFlags
 	command := &cobra.Command{
 		Use:   "check --contract C FILE",
 		Short: "Check a file offline, with the very code of the gateway (agencies)",
@@ -33,7 +34,11 @@ every row, 1 when it would not.`,
 			if err != nil {
 				return err
 			}
-			checked, err := c.check(cmd.Context(), args[0], gateway.ContractID(contract), dir, m)
+			said, err := form.said(args[0])
+			if err != nil {
+				return err
+			}
+			checked, err := c.check(cmd.Context(), args[0], gateway.ContractID(contract), dir, m, said)
 			if err != nil {
 				return c.unreadable(err, gateway.ContractID(contract))
 			}
@@ -49,6 +54,7 @@ every row, 1 when it would not.`,
 	f.StringVar(&from, "from", "", "first day that the batch reports, YYYY-MM-DD; default: any")
 	f.StringVar(&to, "to", "", "last day that the batch reports, YYYY-MM-DD; default: today")
 	f.StringVar(&dir, "policies", "", "folder of policies; default: those built in")
+	form.add(f)
 	require(command, "contract")
 	return command
 }
@@ -60,6 +66,7 @@ type checked struct {
 	Refused  int                `json:"refused"`
 	Errors   []gateway.RowError `json:"errors"`
 	Omitted  int                `json:"errors_omitted,omitempty"`
+	ReadAs   *gateway.Dialect   `json:"read_as,omitempty"`
 }
 
 // unreadable prints, for programs, what ended the reading before its end: a
@@ -103,7 +110,7 @@ func (c *cli) checkManifest(from, to string) (gateway.Manifest, error) {
 }
 
 // check runs the pipeline with throw-away keys and drops its blocks.
-func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir string, m gateway.Manifest) (checked, error) {
+func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir string, m gateway.Manifest, said gateway.Said) (checked, error) {
 	contract, err := contractByID(id)
 	if err != nil {
 		return checked{}, err
@@ -126,7 +133,7 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 	}
 	defer func() { _ = file.Close() }()
 	reader, err := pipelines.Open(file, pipelines.Options{
-		Contract: contract, Plan: plan, Keys: keys, Agency: "check", Batch: m, Today: gateway.DayOf(c.now()), Rand: rand.Reader,
+		Contract: contract, Plan: plan, Keys: keys, Agency: "check", Said: said, Batch: m, Today: gateway.DayOf(c.now()), Rand: rand.Reader,
 	})
 	if err != nil {
 		return checked{}, err
@@ -140,7 +147,8 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 		return checked{}, err
 	}
 	problems := reader.Problems()
-	k := checked{id, reader.Rows() + reader.Refused(), reader.Refused(), problems.First, problems.Omitted}
+	dialect := reader.Dialect()
+	k := checked{id, reader.Rows() + reader.Refused(), reader.Refused(), problems.First, problems.Omitted, &dialect}
 	if k.Errors == nil {
 		k.Errors = []gateway.RowError{}
 	}

@@ -29,11 +29,13 @@ type uploading struct {
 	reject   string
 	key      string // Idempotency-Key
 	receipt  string // file to write the receipt to, or ""
+	said     gateway.Said
 }
 
 func (c *cli) uploadCommand() *cobra.Command {
 	var flags clientFlags
 	var u uploading
+	var form fileFlags
 	command := &cobra.Command{
 		Use:   "upload --contract C --from DAY --to DAY FILE",
 		Short: "Upload a batch of records (agencies)",
@@ -49,6 +51,10 @@ batch is. Sending the same file again is harmless: the receipt is the same.`,
 			if err != nil {
 				return err
 			}
+			u.said, err = form.said(u.file)
+			if err != nil {
+				return err
+			}
 			return c.upload(cmd.Context(), cl, u)
 		},
 	}
@@ -60,6 +66,7 @@ batch is. Sending the same file again is harmless: the receipt is the same.`,
 	f.StringVar(&u.reject, "reject", string(gateway.RejectBatch), "what a bad row does: batch (refuse all) or rows (leave it out)")
 	f.StringVar(&u.key, "key", "", "Idempotency-Key; default: random; the same content is known again anyway")
 	f.StringVar(&u.receipt, "receipt", "", "write the receipt to this file too")
+	form.add(f)
 	require(command, "contract", "from", "to")
 	return command
 }
@@ -130,7 +137,10 @@ func (u uploading) request(ctx context.Context, base string, body io.Reader, siz
 	}
 	request.ContentLength = size
 	request.Header.Set("Expect", "100-continue") // a refusal then comes before the file goes
-	request.Header.Set("Content-Type", "text/csv; charset=utf-8")
+	err = setSaid(request, u.said)
+	if err != nil {
+		return nil, err
+	}
 	request.Header.Set("Idempotency-Key", u.key)
 	request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest)+":")
 	return request, nil

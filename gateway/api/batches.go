@@ -100,22 +100,22 @@ func (s *server) upload(r *http.Request, caller gateway.Caller) (answer, error) 
 
 func (s *server) uploadRequest(r *http.Request) (exchange.Upload, error) {
 	u := exchange.Upload{Contract: gateway.ContractID(chi.URLParam(r, "contract")), MaxRows: s.Limits.Rows}
-	if !mediaIs(r.Header.Get("Content-Type"), "text/csv") {
-		return u, gateway.Errorf(gateway.Unsupported, "send the batch as text/csv in UTF-8")
+	q, err := query(r)
+	if err != nil {
+		return u, err
+	}
+	u.Said, err = said(r.Header, q)
+	if err != nil {
+		return u, err
 	}
 	if r.Header.Get("Content-Encoding") != "" {
 		return u, gateway.Errorf(gateway.Unsupported, "send the batch without a Content-Encoding")
 	}
-	var err error
 	u.Key, err = idempotencyKey(r.Header)
 	if err != nil {
 		return u, err
 	}
 	u.Digest, err = contentDigest(r.Header)
-	if err != nil {
-		return u, err
-	}
-	q, err := query(r)
 	if err != nil {
 		return u, err
 	}
@@ -190,8 +190,8 @@ func query(r *http.Request) (url.Values, error) {
 func manifest(q url.Values) (gateway.Manifest, error) {
 	m := gateway.Manifest{Kind: gateway.Original, Reject: gateway.RejectBatch}
 	for name, values := range q {
-		if len(values) != 1 || !slices.Contains([]string{"period_from", "period_to", "kind", "reject"}, name) {
-			return m, gateway.Errorf(gateway.Invalid, "the query takes period_from, period_to, kind and reject, each once")
+		if len(values) != 1 || !slices.Contains([]string{"period_from", "period_to", "kind", "reject", "separator", "sheet"}, name) {
+			return m, gateway.Errorf(gateway.Invalid, "the query takes period_from, period_to, kind, reject, separator and sheet, each once")
 		}
 	}
 	var ok1, ok2 bool

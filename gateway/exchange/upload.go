@@ -26,8 +26,19 @@ type Upload struct {
 	Key      string            // the Idempotency-Key
 	Digest   [sha256.Size]byte // of the body, as the Content-Digest header declares it
 	Manifest gateway.Manifest
+	Said     gateway.Said // of the file
 	Body     io.Reader
 	MaxRows  int // 0: no limit
+}
+
+// content is what makes two uploads the same: the body, and the sheet of it that is
+// meant. A mapping or an encoding does not: the same bytes read in another way
+// would be the same records once more. The receipt says how they were read.
+func (u Upload) content() [sha256.Size]byte {
+	if u.Said.Sheet == "" {
+		return u.Digest
+	}
+	return sha256.Sum256(append(append([]byte("pana sheet\x00"), u.Digest[:]...), u.Said.Sheet...))
 }
 
 // Uploaded is the answer to an upload: the receipt's bytes, and whether this
@@ -64,7 +75,7 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	u.Body = sender{u.Body}
 	attempt, err := x.Registry.BeginBatch(ctx, registry.Intent{
 		Agency: caller.Agency, Actor: caller.Key, Contract: c.ID, Version: c.Version, Key: u.Key,
-		Content: x.Keys.Digest(u.Digest), Manifest: u.Manifest, Policy: plan.Revision,
+		Content: x.Keys.Digest(u.content()), Manifest: u.Manifest, Policy: plan.Revision,
 		KCV: x.Keys.KCV(), Lease: x.Limits.Lease,
 	})
 	if err != nil {
@@ -236,7 +247,7 @@ func (l *loading) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 func (l *loading) stream(ctx context.Context) error {
 	reader, err := pipelines.Open(io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
 		Contract: l.contract, Plan: l.plan, Keys: l.x.Keys, Agency: l.caller.Agency,
-		Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand,
+		Said: l.upload.Said, Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand,
 	})
 	if err != nil {
 		return err
@@ -371,7 +382,7 @@ func (l *loading) receipt() (gateway.Receipt, error) {
 	content := sha256.Sum256(append(slices.Clip(salt), l.upload.Digest[:]...))
 	r := gateway.Receipt{
 		Records: l.records(), Stored: l.reader.Rows(), Refused: l.reader.Refused(),
-		Salt: salt, Content: content[:],
+		Salt: salt, Content: content[:], ReadAs: l.reader.Dialect(),
 	}
 	if r.Refused > 0 {
 		r.Problems = l.reader.Problems()
