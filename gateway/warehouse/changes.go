@@ -104,7 +104,8 @@ func (c *counting) regionOf() string {
 }
 
 // eventsHash is the SQL of a hash of what a child's events are to the cubes, in no
-// order. Where no records are measured, the same event twice is one.
+// order. Where no records are measured, the same event twice is one; not so where
+// values of it are added up.
 func (c *counting) eventsHash() string {
 	events := "ev"
 	var sets []string
@@ -122,7 +123,7 @@ func (c *counting) eventsHash() string {
 	if !measured {
 		events = "arrayDistinct(" + events + ")"
 	}
-	return "sipHash64(arraySort(" + events + "))"
+	return "sipHash64(arraySort(" + events + ")" + c.valuesHashed() + ")"
 }
 
 // changes reads the numbers, by region.

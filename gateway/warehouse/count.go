@@ -67,7 +67,7 @@ func (w *Warehouse) Count(ctx context.Context, b Build) (*disclosure.Raw, error)
 		return nil, err
 	}
 	raw := disclosure.NewRaw(b.Definition)
-	err = c.cells(ctx, raw.Add)
+	err = c.cells(ctx, raw.Add, raw.AddSum)
 	if err != nil {
 		return nil, err
 	}

@@ -282,6 +282,8 @@ func blockOf(c *gateway.Contract, contract int, rows []row) *gateway.Block {
 				b.Int32s(i)[n] = int32(r.assessed)
 			case "began":
 				b.Int32s(i)[n] = int32(r.began)
+			case "cost", "score":
+				b.Int32s(i)[n] = r.number(column.Name)
 			case "harm":
 				if column.Type == gateway.Uint64 {
 					b.Uint64s(i)[n] = r.harm

@@ -19,6 +19,7 @@ type part struct {
 	sets    []*tally
 	attrs   uint64 // bits of the attributes that some set names
 	records bool   // some set measures records
+	values  []string
 }
 
 // parts groups the admitted sets.
@@ -45,6 +46,7 @@ func (c *counting) parts() []*part {
 		t := c.newTally(admitted)
 		p.sets = append(p.sets, t)
 		p.records = p.records || t.records
+		p.carry(t.Values)
 		for _, sd := range admitted.Set {
 			if s := c.slots[sd.Name]; !s.event {
 				p.attrs |= s.bits()
@@ -54,8 +56,9 @@ func (c *counting) parts() []*part {
 	return parts
 }
 
-// cells counts all sets and hands every non-empty cell to add.
-func (c *counting) cells(ctx context.Context, add func(gateway.GroupingSet, []string, disclosure.Count) error) error {
+// cells counts all sets and hands every non-empty cell to add, and to addSum every
+// value that it carries.
+func (c *counting) cells(ctx context.Context, add func(gateway.GroupingSet, []string, disclosure.Count) error, addSum addSum) error {
 	parts := c.parts()
 	total, done := 0, 0
 	for _, p := range parts {
@@ -63,15 +66,18 @@ func (c *counting) cells(ctx context.Context, add func(gateway.GroupingSet, []st
 	}
 	for _, p := range parts {
 		err := c.countPart(ctx, p)
+		if err == nil {
+			err = c.addValues(ctx, p)
+		}
 		if err != nil {
 			return err
 		}
 		for _, t := range p.sets {
-			err = t.each(add)
+			err = t.each(add, addSum)
 			if err != nil {
 				return fmt.Errorf("counting %s: %w", c.Release, err)
 			}
-			t.cells = nil
+			t.cells, t.sums = nil, nil
 		}
 		done += len(p.sets)
 		if c.Progress != nil {
@@ -141,6 +147,16 @@ func (c *counting) runs(p *part, limit int) string {
 // reduced is the SQL of a child's events with only the part's dimensions left, at
 // the part's levels.
 func (c *counting) reduced(p *part) string {
+	x, args, arrays, words := c.eventWords(p)
+	if words == "" {
+		return "arrayMap(x -> " + x + ", ev)"
+	}
+	return fmt.Sprintf("arrayMap(w -> to%s(w), arrayFlatten(arrayMap((%s) -> %s, %s)))", c.word, args, words, arrays)
+}
+
+// eventWords is the SQL of what one event x is reduced to: one word, or, where the
+// part has columns with sets of codes, words, a function of args over arrays.
+func (c *counting) eventWords(p *part) (x, args, arrays, words string) {
 	keep, word := uint64(0), []string{}
 	for _, sd := range p.events {
 		s := c.slots[sd.Name]
@@ -152,8 +168,8 @@ func (c *counting) reduced(p *part) string {
 			word = append(word, s.in(s.ancestor(s.out("x"), sd.Level)))
 		}
 	}
-	x := "to" + c.word + "(" + strings.Join(append(word, fmt.Sprintf("bitAnd(x, %d)", keep)), " + ") + ")"
-	args, arrays, words := "x", "ev", ""
+	x = "to" + c.word + "(" + strings.Join(append(word, fmt.Sprintf("bitAnd(x, %d)", keep)), " + ") + ")"
+	args, arrays = "x", "ev"
 	for i, sd := range p.events {
 		if s := c.slots[sd.Name]; s.many {
 			if words == "" {
@@ -164,10 +180,7 @@ func (c *counting) reduced(p *part) string {
 			words = c.expand(s, words, set, sd.Level)
 		}
 	}
-	if words == "" {
-		return "arrayMap(x -> " + x + ", ev)"
-	}
-	return fmt.Sprintf("arrayMap(w -> to%s(w), arrayFlatten(arrayMap((%s) -> %s, %s)))", c.word, args, words, arrays)
+	return x, args, arrays, words
 }
 
 // ancestor is the SQL of the place of a leaf's ancestor.
@@ -201,6 +214,7 @@ type tally struct {
 	size    int
 	cells   []counted
 	at      []int // cells of a base row; reused
+	sums    [][]disclosure.Sum
 }
 
 type counted struct {
@@ -252,6 +266,13 @@ func (c *counting) nodes(s *slot, level int) [][]int {
 }
 
 func (t *tally) add(b *base) {
+	for _, at := range t.locate(b) {
+		t.addTo(&t.cells[at], b)
+	}
+}
+
+// locate finds the cells of a base row; they are good until the next call.
+func (t *tally) locate(b *base) []int {
 	t.at = append(t.at[:0], 0)
 	for i := range t.axes {
 		x := &t.axes[i]
@@ -267,15 +288,13 @@ func (t *tally) add(b *base) {
 			}
 		}
 		if len(nodes) == 0 {
-			return // in no node of the dimension
+			return nil // in no node of the dimension
 		}
 		for j := range t.at[:n] {
 			t.at[j] += (nodes[0] - 1) * x.stride
 		}
 	}
-	for _, at := range t.at {
-		t.addTo(&t.cells[at], b)
-	}
+	return t.at
 }
 
 func (t *tally) addTo(cell *counted, b *base) {
@@ -299,7 +318,7 @@ func (c *counted) rank(records uint32, children uint64) {
 }
 
 // each hands over the non-empty cells.
-func (t *tally) each(add func(gateway.GroupingSet, []string, disclosure.Count) error) error {
+func (t *tally) each(add func(gateway.GroupingSet, []string, disclosure.Count) error, addSum addSum) error {
 	nodes := make([]string, len(t.axes))
 	for at := range t.cells {
 		cell := &t.cells[at]
@@ -310,6 +329,9 @@ func (t *tally) each(add func(gateway.GroupingSet, []string, disclosure.Count) e
 			nodes[i] = x.codes[at/x.stride%len(x.codes)]
 		}
 		err := add(t.Set, nodes, cell.count())
+		if err == nil {
+			err = t.eachSum(at, nodes, addSum)
+		}
 		if err != nil {
 			return err
 		}

@@ -17,21 +17,25 @@ const maxSectors = 63
 // events table have capital letters, so that none is called like a stored one:
 // an alias hides the column of its name.
 type sourceColumn struct {
-	name string
-	date bool // a date of a reached dimension's targets; else codes
-	sets bool // sets of codes, as bits
+	name   string
+	date   bool // a date of a reached dimension's targets; else codes
+	sets   bool // sets of codes, as bits
+	number bool // of a value
 }
 
 func (s sourceColumn) event() string {
-	if s.date {
+	switch {
+	case s.date:
 		return quote("D_" + s.name)
+	case s.number:
+		return quote("V_" + s.name)
 	}
 	return quote("C_" + s.name)
 }
 
 func (s sourceColumn) ddl() string {
 	switch {
-	case s.date:
+	case s.date, s.number:
 		return s.event() + " Int32"
 	case s.sets:
 		return s.event() + " UInt64"
@@ -83,6 +87,13 @@ func (c *counting) sourceColumns() ([]sourceColumn, error) {
 		default:
 			return nil, gateway.Errorf(gateway.Invalid, "dimension %s: source %q is not known", d.Name, d.Source.Kind)
 		}
+	}
+	for i := range c.Definition.Values {
+		err := c.checkValue(&c.Definition.Values[i])
+		if err != nil {
+			return nil, err
+		}
+		add(sourceColumn{name: c.Definition.Values[i].Column, number: true})
 	}
 	slices.SortFunc(columns, func(a, b sourceColumn) int { return strings.Compare(a.event(), b.event()) })
 	return columns, nil
@@ -208,8 +219,11 @@ func (c *counting) column(contract *gateway.Contract, sector int, name string) s
 		if column.event() != name {
 			continue
 		}
-		if column.date {
+		switch {
+		case column.date:
 			return c.date(contract, column.name) + " AS " + name
+		case column.number:
+			return number(contract, column.name) + " AS " + name
 		}
 		return c.code(contract, column) + " AS " + name
 	}
@@ -286,6 +300,7 @@ const unsafeSettings = " SETTINGS fsync_after_insert = 0, fsync_part_directory =
 
 func (c *counting) createTables() []string {
 	var events, sets strings.Builder
+	sets.WriteString(c.valueColumns())
 	for _, column := range c.columns {
 		events.WriteString(", " + column.ddl())
 		if column.sets {

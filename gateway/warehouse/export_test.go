@@ -25,6 +25,6 @@ func (w *Warehouse) TimedCount(ctx context.Context, b Build, add func(gateway.Gr
 		return 0, 0, err
 	}
 	derived := time.Now()
-	err = c.cells(ctx, add)
+	err = c.cells(ctx, add, func(gateway.GroupingSet, []string, string, disclosure.Sum) error { return nil })
 	return derived.Sub(start), time.Since(derived), err
 }

@@ -27,6 +27,9 @@ func (c *counting) insertKids(from, to uint32) string {
 			into, columns = append(into, column.event()), append(columns, gathered(column))
 		}
 	}
+	for _, v := range c.valueArrays() {
+		into, columns = append(into, quote(v.name)), append(columns, quote(v.name))
+	}
 	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (%s)", c.table("kids"), strings.Join(into, ", "),
 		strings.Join(columns, ", "), c.selectKids(fmt.Sprintf("child >= %d AND child < %d", from, to)))
 }
@@ -49,6 +52,10 @@ func (c *counting) selectKids(where string) string {
 	}
 	if c.closed != nil {
 		inner, outer = append(inner, "max("+lateColumn+" != 0) AS late"), append(outer, "late")
+	}
+	for _, v := range c.valueArrays() {
+		inner = append(inner, v.sql+" AS "+quote(v.name))
+		outer = append(outer, quote(v.name))
 	}
 	joins := map[string]string{}
 	for i := range c.Definition.Dimensions {

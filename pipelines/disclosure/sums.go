@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+	"testing"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -52,6 +53,25 @@ func (c *counted) addSum(g gateway.GroupingSet, nodes []string, value string, su
 	}
 	*to = sum
 	return nil
+}
+
+// Sum returns a sum as [Raw.Count] returns a count, for the same tests.
+func (r Raw) Sum(tb testing.TB, label, value string) (Sum, bool) {
+	tb.Helper()
+	if !testing.Testing() {
+		panic("disclosure: sums are not readable outside tests")
+	}
+	c, err := r.borrow()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, at, ok := c.l.find(label)
+	v := s.carries(gateway.SumOf(value))
+	if !ok || v < 0 || c.sums[s.index] == nil || c.sums[s.index][v] == nil {
+		return Sum{}, false
+	}
+	sum := c.sums[s.index][v][at]
+	return sum, sum.Children > 0
 }
 
 // consistent reports whether clamped numbers of that many children can add up so.
