@@ -46,6 +46,9 @@ func (p *Published) Ask(q gateway.Question) (*gateway.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(c.filter) == 0 {
+		c.filter = nil
+	}
 	t := &gateway.Table{
 		Release: p.head.Release, Cube: c.cube.ID, Label: c.label, Measure: c.measure, Filter: c.filter,
 		Variance: p.head.Definition.V, Base: Base, Bottom: p.head.Rules.ThresholdMin,
@@ -92,9 +95,6 @@ func (p *Published) parse(q gateway.Question) (*query, error) {
 	if c.stat, err = p.statistic(c.cube, q.Measure); err != nil {
 		return nil, err
 	}
-	if len(c.filter) == 0 {
-		c.filter = nil
-	}
 	wants := map[string]*want{}
 	if err = p.filters(c.cube, q.Filter, wants); err != nil {
 		return nil, err
@@ -104,6 +104,15 @@ func (p *Published) parse(q gateway.Question) (*query, error) {
 	}
 	if err = p.resolve(c, wants); err != nil {
 		return nil, err
+	}
+	if p.l.reduce(wants, c.filter) {
+		c.nodes, c.grouped = nil, nil
+		if err = p.resolve(c, wants); err != nil {
+			return nil, err
+		}
+	}
+	if p.closed[c.set.index] {
+		return nil, errGated(c.set)
 	}
 	return c, p.prepare(c)
 }
@@ -197,9 +206,6 @@ func (p *Published) resolve(c *query, wants map[string]*want) error {
 	c.set = p.l.byKey[g.Key(p.l.def)]
 	if c.set == nil || !slices.Contains(c.set.Cubes, c.cube.ID) {
 		return p.limit(c.cube, g)
-	}
-	if p.closed[c.set.index] {
-		return errGated(c.set)
 	}
 	return nil
 }

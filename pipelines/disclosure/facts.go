@@ -14,6 +14,51 @@ import (
 // would be told from a small cell by its status; and two cells that happen to hold
 // the same children must not share a draw, or equality of answers would tell it.
 
+// declare takes over what the definition declares, and what follows from it. A node that
+// is the only child of its parent is raised to it: they are the same children, and what
+// is declared of the one holds of the other.
+func (l *lattice) declare() {
+	raised := func(f gateway.Fact) gateway.Fact {
+		n := &l.dims[l.byName[f.Dimension]]
+		for node := n.Node(f.Node); n.only(node.Level, n.place[node.Level][f.Node]); node = n.Node(f.Node) {
+			f.Node = node.Parent
+		}
+		return f
+	}
+	for _, m := range l.def.Implied {
+		l.implications = append(l.implications, gateway.Implication{If: raised(m.If), Then: raised(m.Then)})
+	}
+	// What an implied condition implies is implied, and dropped in one step.
+	for i := 0; i < len(l.implications); i++ {
+		for _, m := range l.implications {
+			next := gateway.Implication{If: l.implications[i].If, Then: m.Then}
+			if l.within(l.implications[i].Then, m.If) && !slices.Contains(l.implications, next) {
+				l.implications = append(l.implications, next)
+			}
+		}
+	}
+	for _, zero := range l.def.Impossible {
+		var facts []gateway.Fact
+		for _, f := range zero {
+			facts = append(facts, raised(f))
+		}
+		l.zeros = append(l.zeros, facts)
+	}
+}
+
+// circular reports whether a condition is implied by what it implies: then two labels
+// denote the same children and neither is the shorter, so each would have a draw of its
+// own. Such facts are one dimension.
+func (l *lattice) circular() bool {
+	return slices.ContainsFunc(l.implications, func(m gateway.Implication) bool { return l.within(m.Then, m.If) })
+}
+
+// within reports whether a fact is another or says more: its node is under that one's.
+func (l *lattice) within(f, of gateway.Fact) bool {
+	n := &l.dims[l.byName[f.Dimension]]
+	return f.Dimension == of.Dimension && n.under(n.Node(f.Node), of.Node)
+}
+
 // names reports whether the cell is within a fact's node; i is the place of the
 // fact's dimension in the set, -1 when the cell leaves it at the root.
 func (l *lattice) names(s *set, at []int, f gateway.Fact) (i int, within bool) {
@@ -38,7 +83,7 @@ func (l *lattice) omits(s *set, at []int) bool {
 // impossible reports whether the cell is a structural zero: declared so, or a
 // contradiction of a declared implication.
 func (l *lattice) impossible(s *set, at []int) bool {
-	for _, zero := range l.def.Impossible {
+	for _, zero := range l.zeros {
 		all := true
 		for _, f := range zero {
 			_, within := l.names(s, at, f)
@@ -48,7 +93,7 @@ func (l *lattice) impossible(s *set, at []int) bool {
 			return true
 		}
 	}
-	for _, m := range l.def.Implied {
+	for _, m := range l.implications {
 		if _, holds := l.names(s, at, m.If); holds && l.contradicts(s, at, m.Then) {
 			return true
 		}
@@ -84,7 +129,7 @@ func (l *lattice) canonical(s *set, at []int) (*set, []int) {
 				again = true
 			}
 		}
-		for _, m := range l.def.Implied {
+		for _, m := range l.implications {
 			_, holds := l.names(s, at, m.If)
 			if i := l.implied(s, at, m.Then); holds && i >= 0 {
 				s, at = l.drop(s, at, i)
@@ -100,7 +145,7 @@ func (l *lattice) canonical(s *set, at []int) (*set, []int) {
 // lattice.
 func (l *lattice) sectors(s *set, at []int) []cellRef {
 	var refs []cellRef
-	for _, m := range l.def.Implied {
+	for _, m := range l.implications {
 		i, holds := l.names(s, at, m.If)
 		if !holds {
 			continue

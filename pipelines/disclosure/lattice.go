@@ -33,6 +33,9 @@ type lattice struct {
 	byKey  map[string]*set // by GroupingSet.Key
 	cells  int             // of all sets
 	byName map[string]int  // dimension → its place in dims
+
+	implications []gateway.Implication // as declared, only children raised (facts.go)
+	zeros        [][]gateway.Fact
 }
 
 // A dimension is one tree, its nodes numbered within each level.
@@ -94,6 +97,10 @@ func newLattice(d *gateway.Definition) (*lattice, error) {
 	slices.SortFunc(l.dims, func(a, b dimension) int { return cmp.Compare(a.Name, b.Name) })
 	for i, dim := range l.dims {
 		l.byName[dim.Name] = i
+	}
+	l.declare()
+	if l.circular() {
+		return nil, gateway.Errorf(gateway.Invalid, "the declared implications go round in a circle: conditions that imply each other are one dimension")
 	}
 	for _, a := range d.AdmittedSets() {
 		s := l.newSet(a)

@@ -148,7 +148,7 @@ func TestCanonicalIsIdempotent(t *testing.T) {
 		}
 		l, err := newLattice(d)
 		if err != nil {
-			rt.Fatal(err)
+			rt.Skip(err.Error()) // implications that go round
 		}
 		each(l, func(s *set, _ int, at []int, label string) {
 			to, tat := l.canonical(s, at)
