@@ -76,6 +76,11 @@ func perSpelling() publisher {
 func asking(name string, of func(gateway.Question) int) publisher {
 	return publisher{name, true, func(p population, key, release int) (*view, error) {
 		made := map[int]*disclosure.Published{}
+		first, err := protect(p, release, noiseKey(key))
+		if err != nil {
+			return nil, err
+		}
+		p.gate = first.Gate()
 		ask := func(q gateway.Question) (*gateway.Table, error) {
 			own := of(q)
 			if made[own] == nil {
@@ -86,10 +91,6 @@ func asking(name string, of func(gateway.Question) int) publisher {
 				made[own] = published
 			}
 			return made[own].Ask(q)
-		}
-		first, err := protect(p, release, noiseKey(key))
-		if err != nil {
-			return nil, err
 		}
 		return read(p, first, ask)
 	}}

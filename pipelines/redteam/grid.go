@@ -36,6 +36,12 @@ func newGrid(seed uint64, places int, counts func(bit int) [2][2]int) *grid {
 	}, gateway.Cube{
 		ID: "grid", Grain: gateway.Children, Dimensions: []string{"group", "kind", "place"}, Cap: 3, Measures: []gateway.Measure{gateway.CountChildren},
 	})
+	// Rules 1, 4 and 6 are what the grid is for: what the sparsity gate would close is
+	// opened by decision.
+	d.Gate = &gateway.GateDecision{Because: "each place is a population of its own"}
+	for _, s := range d.AdmittedSets()[1:] {
+		d.Gate.Open = append(d.Gate.Open, s.Set.Key(d))
+	}
 	g := &grid{lattice: newLattice(d)}
 	g.known, g.shift = make([]float64, g.size), make([]float64, g.size)
 	var people []person

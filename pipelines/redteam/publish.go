@@ -28,6 +28,7 @@ type population struct {
 	counts  []tally
 	records []records // by cell; nil where no cube measures records
 	rules   *gateway.ReleaseRules
+	gate    *disclosure.Gate // of the first release, for those after it
 }
 
 // records are the records of a cell: their sum, and the largest numbers of single
@@ -206,7 +207,7 @@ func protect(p population, release int, prf gateway.PRF) (*disclosure.Published,
 	}
 	published, err := disclosure.Protect(raw, disclosure.Release{
 		ID: gateway.ReleaseID(fmt.Sprintf("%s-%d", p.def.Lineage, release)), Number: release, Lineage: p.def.Lineage,
-		Rules: rules, Coverage: everything(p.def), Noise: prf,
+		Rules: rules, Coverage: everything(p.def), Noise: prf, Gate: p.gate,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("protecting a population: %w", err)

@@ -31,7 +31,17 @@ func (t *trial) release(number int) (*view, error) {
 
 // publish publishes other counts of the same lattice.
 func (t *trial) publish(counts []tally, number int) (*view, error) {
-	return t.by.publish(population{t.lattice, counts, t.records, t.rules}, t.key, number)
+	p := population{lattice: t.lattice, counts: counts, records: t.records, rules: t.rules}
+	if number > 1 {
+		first, err := t.release(1)
+		if err != nil {
+			return nil, err
+		}
+		if first.published != nil {
+			p.gate = first.published.Gate()
+		}
+	}
+	return t.by.publish(p, t.key, number)
 }
 
 // estimate is the careful reconstruction of the first release.
