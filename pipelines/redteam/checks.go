@@ -100,6 +100,7 @@ func checks(o Options) []check {
 		{attack: "A5 all routes", measure: "ER", value: allRoutes, baseline: allRoutesBaseline, controls: controls(from(colNone, 0.95)), bar: overBaseline()},
 		{attack: "A5 all routes", measure: "ER, careful", value: carefulRoutes, baseline: allRoutesBaseline, controls: controls(from(colNone, 0.95)), bar: overBaseline()},
 		{attack: "A5 all routes", measure: "ER, with the model too", value: informedRoutes, baseline: allRoutesBaseline, controls: controls(from(colNone, 0.9)), bar: overBaseline()},
+		{attack: "A5 all routes", measure: "ER, careful, answered sets", value: answeredRoutes, baseline: answeredRoutesBaseline, controls: controls(from(colNone, 0.95))},
 		{attack: "A5 all routes", measure: "sd of shown cells", value: allRoutesSpread, controls: controls(upTo(0.1)), bar: atLeast(barSpread)},
 		{attack: "A5 all routes", measure: "AUC", value: allRoutesTargets, controls: controls(from(colNone, 0.95)), bar: nearChance(barOutsider)},
 		{attack: "A6 synonyms", measure: "answers a label", value: synonyms, controls: controls(from(0, 2).with(perSpelling())), bar: equals(1)},

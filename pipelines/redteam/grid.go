@@ -38,10 +38,7 @@ func newGrid(seed uint64, places int, counts func(bit int) [2][2]int) *grid {
 	})
 	// Rules 1, 4 and 6 are what the grid is for: what the sparsity gate would close is
 	// opened by decision.
-	d.Gate = &gateway.GateDecision{Because: "each place is a population of its own"}
-	for _, s := range d.AdmittedSets()[1:] {
-		d.Gate.Open = append(d.Gate.Open, s.Set.Key(d))
-	}
+	d.Gate = openAll(d)
 	g := &grid{lattice: newLattice(d)}
 	g.known, g.shift = make([]float64, g.size), make([]float64, g.size)
 	var people []person
@@ -64,6 +61,15 @@ func newGrid(seed uint64, places int, counts func(bit int) [2][2]int) *grid {
 		}
 	}
 	g.truth = g.count(people)
+	return g
+}
+
+// openAll is the decision to open every grouping set.
+func openAll(d *gateway.Definition) *gateway.GateDecision {
+	g := &gateway.GateDecision{Because: "to attack what the sparsity gate would close"}
+	for _, s := range d.AdmittedSets()[1:] {
+		g.Open = append(g.Open, s.Set.Key(d))
+	}
 	return g
 }
 

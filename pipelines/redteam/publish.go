@@ -126,19 +126,22 @@ func publishSingle(p population, key, _ int) (*view, error) {
 	return v, nil
 }
 
-// noiseKey is the PRF of disclosure.md 2.2 under the key of a number.
+// noiseKey is the PRF of disclosure.md 2.2 under the key of a number. It is for one
+// goroutine: it keeps its state.
 func noiseKey(number int) gateway.PRF {
 	key := sha256.Sum256(fmt.Appendf(nil, "redteam noise key %d", number))
+	h := hmac.New(sha256.New, key[:])
+	var text, sum []byte
 	return func(label string, parts ...[]byte) uint64 {
-		h := hmac.New(sha256.New, key[:])
-		h.Write([]byte(label))
-		var n [4]byte
+		text = append(text[:0], label...)
 		for _, part := range parts {
-			binary.BigEndian.PutUint32(n[:], uint32(len(part))) //nolint:gosec // parts are labels
-			h.Write(n[:])
-			h.Write(part)
+			text = binary.BigEndian.AppendUint32(text, uint32(len(part))) //nolint:gosec // parts are labels
+			text = append(text, part...)
 		}
-		return binary.BigEndian.Uint64(h.Sum(nil))
+		h.Reset()
+		_, _ = h.Write(text) // never fails
+		sum = h.Sum(sum[:0])
+		return binary.BigEndian.Uint64(sum)
 	}
 }
 

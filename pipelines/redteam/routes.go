@@ -45,6 +45,21 @@ func informedRoutes(t *trial) (float64, error) {
 	return t.recovered(t.small(v, t.isBase), func(c int) float64 { return e.cells[c] }), nil
 }
 
+// answeredRoutes is the same for the hidden cells of the grouping sets that are
+// answered: those that the sparsity gate closes have no hidden cell of their own.
+func answeredRoutes(t *trial) (float64, error) {
+	e, err := t.estimate()
+	if err != nil {
+		return 0, err
+	}
+	return t.recovered(t.small(t.views[1], t.isAnswered), func(c int) float64 { return e.cells[c] }), nil
+}
+
+func answeredRoutesBaseline(t *trial) (float64, error) { return t.marginsOnly(t.isAnswered) }
+
+// isAnswered reports whether a cell adds up and is of a set that is answered.
+func (t *trial) isAnswered(c int) bool { return t.addsUp(c) && !t.views[1].open[c] }
+
 func allRoutesBaseline(t *trial) (float64, error) { return t.marginsOnly(t.isBase) }
 
 // allRoutesSpread is the standard deviation of the estimate of shown cells.

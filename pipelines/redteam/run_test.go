@@ -16,13 +16,6 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
-// knownMisses are the bars that the default misses today, each for a reason that is
-// not in the protection of cells. Nothing else may be missed.
-var knownMisses = []struct{ suffix, why string }{
-	{"dense: A5 all routes, ER, careful", "the interval over 10 keys is too wide; see TestCarefulRoutes"},
-	{"dense: A5 all routes, ER, with the model too", "the interval over 10 keys is too wide; see TestCarefulRoutes"},
-}
-
 // Every attack on the dense, medium and sparse populations, and on the grid, in
 // short: ten keys. The bars are those of disclosure.md 4. Seed and keys are fixed,
 // so nothing here depends on luck but the two timing runs, which fail together once
@@ -46,13 +39,7 @@ func TestRun(t *testing.T) {
 	}
 	t.Logf("\n%s", table.String())
 	for _, missed := range report.Missed {
-		known := false
-		for _, k := range knownMisses {
-			known = known || strings.HasSuffix(missed, k.suffix)
-		}
-		if !known {
-			t.Errorf("bar missed: %s", missed)
-		}
+		t.Errorf("bar missed: %s", missed)
 	}
 	for _, broken := range report.Broken {
 		t.Errorf("the attack is broken: %s", broken)
@@ -70,35 +57,83 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Exact recovery by the two stronger forms of A5 exceeds the model baseline by at
-// most 0.05, with the interval over 80 keys and populations: in the dense one, where
-// it exceeds it most.
-func TestCarefulRoutes(t *testing.T) {
+// routesKeys is how many keys the stronger forms of A5 are judged by: the interval
+// over ten is wide beside 0.05.
+const routesKeys = 40
+
+// Exact recovery by the stronger forms of A5 exceeds the model baseline by at most
+// 0.05, with the interval, in every population: over all hidden cells, and over those
+// of the sets that are answered, of which a sparse population has few a key, so that
+// they are pooled. The bar holds too where an officer's decision opens every set that
+// the sparsity gate closes.
+func TestRoutesOverManyKeys(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute of least squares")
 	}
-	const keys = 80
-	l := newLattice(theDefinition())
-	careful, informed := make([]float64, keys), make([]float64, keys)
+	for _, c := range []struct {
+		opened     bool
+		population int
+	}{{false, 0}, {false, 1}, {false, 2}, {true, 0}, {true, 2}} {
+		d := theDefinition()
+		if c.opened {
+			d.Gate = openAll(d)
+		}
+		careful, informed, answered := routesOver(t, newLattice(d), c.population, routesKeys)
+		t.Logf("%s, gate opened: %v: over the baseline by %v, with the model by %v, in answered sets by %v",
+			populations[c.population].name, c.opened, careful, informed, answered)
+		for _, f := range []*Figure{careful, informed, answered} {
+			if f.High > barRecovery {
+				t.Errorf("%v over the baseline: more than %g", f, barRecovery)
+			}
+		}
+	}
+}
+
+// routesOver takes A5 less the baseline under many keys.
+func routesOver(t *testing.T, l *lattice, population, keys int) (careful, informed, answered *Figure) {
+	t.Helper()
+	var values [2][]float64
+	for i := range values {
+		values[i] = make([]float64, keys)
+	}
+	parts, wholes := make([]float64, keys), make([]float64, keys)
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
+	p := populations[population]
 	for key := range keys {
 		g.Go(func() error {
-			trial := newTrial(newWorld(l, "dense", 28, mix(1)+uint64(key)), publishers()[colDefault], key)
+			trial := newTrial(newWorld(l, p.name, p.mean, mix(1)+uint64(key)), publishers()[colDefault], key)
 			base, err1 := allRoutesBaseline(trial)
 			x, err2 := carefulRoutes(trial)
 			y, err3 := informedRoutes(trial)
-			careful[key], informed[key] = x-base, y-base
-			return errors.Join(err1, err2, err3)
+			z, err4 := answeredRoutes(trial)
+			zBase, err5 := answeredRoutesBaseline(trial)
+			values[0][key], values[1][key] = x-base, y-base
+			if n := len(trial.small(trial.views[1], trial.isAnswered)); n > 0 {
+				parts[key], wholes[key] = (z-zBase)*float64(n), float64(n)
+			}
+			return errors.Join(err1, err2, err3, err4, err5)
 		})
 	}
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("careful %v, with the model %v over the baseline", figure(careful), figure(informed))
-	if figure(careful).High > barRecovery || figure(informed).High > barRecovery {
-		t.Errorf("careful %v, with the model %v: over %g", figure(careful), figure(informed), barRecovery)
+	return figure(values[0]), figure(values[1]), pooled(parts, wholes)
+}
+
+// pooled is the ratio of two sums over keys, with the interval of its linearisation.
+func pooled(parts, wholes []float64) *Figure {
+	mean, whole := 0.0, 0.0
+	for i := range parts {
+		mean += parts[i]
+		whole += wholes[i]
 	}
+	mean /= whole
+	var residuals []float64
+	for i := range parts {
+		residuals = append(residuals, mean+(parts[i]-mean*wholes[i])*float64(len(parts))/whole)
+	}
+	return figure(residuals)
 }
 
 // Options that cannot give the intervals of disclosure.md 4, or name nothing, are

@@ -22,36 +22,43 @@ const (
 
 // solve minimises by coordinate descent from x, which it changes and returns. Each
 // step is exact along one unknown, so the sum never rises; the problem is convex
-// with simple bounds, so the end is the minimum (Tseng 2001).
+// with simple bounds, so the end is the minimum (Tseng 2001). Longer steps
+// (over-relaxation) need more sweeps here, not fewer: they cross the bounds.
 func (s *system) solve(x []float64) []float64 {
-	residual := make([]float64, len(s.rows))
+	// pull is the weighted residual of each row.
+	pull := make([]float64, len(s.rows))
 	for i, r := range s.rows {
-		residual[i] = r.y
+		pull[i] = r.y * r.w
 	}
+	weights := make([]float64, len(s.rows))
+	for i, r := range s.rows {
+		weights[i] = r.w
+	}
+	curvature := make([]float64, len(s.cols))
 	for j, in := range s.cols {
 		for _, i := range in {
-			residual[i] -= x[j]
+			pull[i] -= x[j] * weights[i]
+			curvature[j] += weights[i]
 		}
 	}
 	for range sweeps {
 		moved := 0.0
 		for j, in := range s.cols {
-			gradient, curvature := 0.0, 0.0
-			for _, i := range in {
-				gradient += s.rows[i].w * residual[i]
-				curvature += s.rows[i].w
-			}
-			if curvature == 0 {
+			if curvature[j] == 0 {
 				continue
 			}
-			to := min(max(0, x[j]+gradient/curvature), s.most[j])
+			gradient := 0.0
+			for _, i := range in {
+				gradient += pull[i]
+			}
+			to := min(max(0, x[j]+gradient/curvature[j]), s.most[j])
 			step := to - x[j]
 			if step == 0 {
 				continue
 			}
 			x[j] = to
 			for _, i := range in {
-				residual[i] -= step
+				pull[i] -= step * weights[i]
 			}
 			moved = max(moved, math.Abs(step))
 		}
