@@ -288,6 +288,7 @@ type Release struct {
 	Snapshot   uint64       `json:"snapshot"` // batches committed up to this seq
 	Policy     Revision     `json:"policy"`
 	Digest     string       `json:"digest"` // SHA-256 of the published cells, hex
+	Page       string       `json:"page"`   // SHA-256 of the risk page, hex: an approval names it
 	Definition []byte       `json:"-"`      // the pinned definition and rules, JSON
 	Built      time.Time    `json:"built"`
 	Approved   time.Time    `json:"approved,omitzero"` // when it became public; stays when it is closed

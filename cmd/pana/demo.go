@@ -328,7 +328,7 @@ func (d *demo) refuse(ctx context.Context) error {
 
 // release has the steward build and the officer approve.
 func (d *demo) release(ctx context.Context) error {
-	d.title("A release: counted, protected once, approved by its digest")
+	d.title("A release: counted, protected once, approved by its risk page")
 	start := d.c.now()
 	var built gateway.Release
 	err := d.keys["steward"].call(ctx, "POST", "/v1/releases", map[string]string{"definition": "demo"}, &built)
@@ -336,19 +336,23 @@ func (d *demo) release(ctx context.Context) error {
 		return fmt.Errorf("building the release: %w", err)
 	}
 	d.line("the steward built %s in %s; it does not answer yet", built.ID, since(d.c, start))
-	var risk exchange.Catalogue
-	err = d.keys["officer"].call(ctx, "GET", "/v1/releases/"+string(built.ID)+"/risk", nil, &risk)
+	page, digest, err := readRisk(ctx, d.keys["officer"], string(built.ID))
 	if err != nil {
 		return fmt.Errorf("reading the risk page: %w", err)
 	}
-	d.line("the officer read: %d cells in %d grouping sets, A %.2f, so V must be %.1f or more; it is %g",
-		risk.Pinned.Budget.Cells, len(risk.Pinned.Budget.Sets), risk.Pinned.Budget.A, risk.Pinned.Budget.Needed, risk.Pinned.Definition.V)
-	approval := map[string]string{"digest": risk.Digest, "reason": "the risk page was read"}
+	d.line("the officer reads its risk page (pana release show %s --risk), which begins:", built.ID)
+	if !d.c.asJSON {
+		err = page.WriteShort(d.c.out)
+		if err != nil {
+			return err
+		}
+	}
+	approval := map[string]string{"digest": digest, "reason": "the risk page was read"}
 	err = d.keys["officer"].call(ctx, "POST", "/v1/releases/"+string(built.ID)+"/approval", approval, &built)
 	if err != nil {
 		return fmt.Errorf("approving the release: %w", err)
 	}
-	d.line("and approved the cells with digest %.16s…", built.Digest)
+	d.line("and approves the page with digest %.16s…, and so the cells that it describes", built.Page)
 	d.result.Release = &built
 	return nil
 }

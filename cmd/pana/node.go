@@ -181,7 +181,7 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	return exchange.New(ctx, exchange.Options{
 		Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
-		FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
+		Twin: twin, FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
 	})
 }
 

@@ -139,9 +139,9 @@ func (c *cli) printRelease(r gateway.Release) error {
 
 func writeReleases(w io.Writer, list []gateway.Release) error {
 	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "release\tstate\tdigest of the cells")
+	_, _ = fmt.Fprintln(t, "release\tstate\tdigest of the risk page")
 	for _, r := range list {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.ID, r.State, r.Digest)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.ID, r.State, r.Page)
 	}
 	return t.Flush()
 }
@@ -156,12 +156,11 @@ func (c *cli) showCommand(flags *clientFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path := "/v1/releases/" + url.PathEscape(args[0])
 			if risk {
-				path += "/risk"
+				return c.showRisk(cmd.Context(), cl, args[0])
 			}
 			var catalogue exchange.Catalogue
-			err = cl.call(cmd.Context(), http.MethodGet, path, nil, &catalogue)
+			err = cl.call(cmd.Context(), http.MethodGet, "/v1/releases/"+url.PathEscape(args[0]), nil, &catalogue)
 			if err != nil {
 				return err
 			}
@@ -195,11 +194,7 @@ func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
 			return err
 		}
 	}
-	err := writeGate(w, c.Pinned)
-	if err != nil {
-		return err
-	}
-	return writeRisk(w, c)
+	return writeGate(w, c.Pinned)
 }
 
 // writeGate lists the grouping sets that the sparsity gate closes. They are public, or
@@ -218,27 +213,6 @@ func writeGate(w io.Writer, p exchange.Pinned) error {
 	return err
 }
 
-// writeRisk writes what protection did, for whoever approves it.
-func writeRisk(w io.Writer, c exchange.Catalogue) error {
-	if c.Summary == nil {
-		return nil
-	}
-	_, _ = fmt.Fprintf(w, "\n%s\nhidden cells, in steps of 5 %%, of %d cells:\n", c.Pinned.Budget, c.Summary.Cells)
-	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	for _, s := range append(c.Summary.Cubes, c.Summary.Sets...) {
-		name := s.Name
-		if name == "" {
-			name = "(total)"
-		}
-		gated := ""
-		if s.Gated {
-			gated = "closed by the sparsity gate"
-		}
-		_, _ = fmt.Fprintf(t, "  %s\t%d cells\t%d %%\t%s\n", name, s.Cells, s.Hidden, gated)
-	}
-	return t.Flush()
-}
-
 func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {
 	var request struct {
 		Digest string `json:"digest"`
@@ -246,13 +220,13 @@ func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {
 	}
 	command := &cobra.Command{
 		Use:   "approve RELEASE --digest SHA256 --reason TEXT",
-		Short: "Open a release to questions (officers): you approve the cells with this digest",
+		Short: "Open a release to questions (officers): you approve the risk page with this digest",
 		Example: `  pana release show demo-1 --risk
   pana release approve demo-1 --digest 9f86d0…0a08 --reason "read and understood"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if request.Digest == "" {
-				return usageError{errors.New("name the digest that the risk page describes: pana release show --risk " + args[0])}
+				return usageError{errors.New("name the digest that stands on the risk page: pana release show --risk " + args[0])}
 			}
 			cl, err := flags.client()
 			if err != nil {
@@ -266,7 +240,7 @@ func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {
 			return c.printRelease(r)
 		},
 	}
-	command.Flags().StringVar(&request.Digest, "digest", "", "digest of the published cells, from the risk page")
+	command.Flags().StringVar(&request.Digest, "digest", "", "digest of the risk page")
 	command.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	return command
 }

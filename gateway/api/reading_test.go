@@ -144,21 +144,25 @@ func TestRelease(t *testing.T) {
 func (s *stack) approve(t *testing.T, built gateway.Release) {
 	t.Helper()
 	var page struct {
-		Digest  string
-		Summary struct{ Cells int }
+		Digest, Page string
+		RiskPage     struct {
+			Cells  string `json:"cells_digest"`
+			Hidden struct{ Cells int }
+		} `json:"risk_page"`
 	}
 	s.want(t, http.StatusOK, getting("officer", "/v1/releases/demo-1/risk")).decode(t, &page)
-	if page.Digest != built.Digest || page.Summary.Cells < 1000 {
+	if page.Digest != built.Digest || page.Page != built.Page || page.RiskPage.Cells != built.Digest || page.RiskPage.Hidden.Cells < 1000 {
 		t.Errorf("the risk page is %+v", page)
 	}
 	approval := func(who, digest string) call {
 		return posting(who, "/v1/releases/demo-1/approval", `{"digest":"`+digest+`","reason":"read"}`)
 	}
-	s.want(t, http.StatusNotFound, approval("steward", built.Digest))
+	s.want(t, http.StatusNotFound, approval("steward", built.Page))
 	s.want(t, http.StatusUnprocessableEntity, approval("officer", strings.Repeat("0", 64)))
+	s.want(t, http.StatusUnprocessableEntity, approval("officer", built.Digest)) // of the cells
 	s.grant(t, "both", registry.KeySpec{Role: gateway.RoleOfficer, Subject: "steward", Org: "org-of-steward"})
-	s.want(t, http.StatusForbidden, approval("both", built.Digest)).golden(t)
-	s.want(t, http.StatusOK, approval("officer", built.Digest))
+	s.want(t, http.StatusForbidden, approval("both", built.Page)).golden(t)
+	s.want(t, http.StatusOK, approval("officer", built.Page))
 	s.want(t, http.StatusOK, getting("researcher", "/v1/releases/demo-1"))
 }
 

@@ -65,17 +65,16 @@ func (s *server) release(r *http.Request, caller gateway.Caller) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	catalogue.Summary = nil
 	return jsonAnswer(http.StatusOK, catalogue)
 }
 
 // risk is what an officer reads before approving: by grouping set, never a cell.
 func (s *server) risk(r *http.Request, caller gateway.Caller) (answer, error) {
-	catalogue, err := s.Exchange.Risk(r.Context(), caller, releaseID(r))
+	page, err := s.Exchange.Risk(r.Context(), caller, releaseID(r))
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusOK, catalogue)
+	return jsonAnswer(http.StatusOK, page)
 }
 
 func (s *server) approve(r *http.Request, caller gateway.Caller) (answer, error) {

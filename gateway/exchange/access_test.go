@@ -162,30 +162,6 @@ func TestOfficerReadsTheLog(t *testing.T) {
 	}
 }
 
-// The risk page describes a release by grouping set, never by cell.
-func TestRiskPage(t *testing.T) {
-	g := populated(t)
-	r := g.build(t)
-	c, err := g.Risk(t.Context(), g.who["officer"], r.ID)
-	ok(t, err)
-	if c.Summary == nil || c.Digest != r.Digest || c.Pinned.Rules.ThresholdMin != 10 || c.Pinned.Budget == nil || c.Pinned.Coverage == nil {
-		t.Fatalf("the risk page: %+v", c)
-	}
-	if sets := len(small(t).AdmittedSets()); len(c.Summary.Sets) != sets {
-		t.Fatalf("the risk page describes %d grouping sets of %d", len(c.Summary.Sets), sets)
-	}
-	for _, s := range c.Summary.Sets {
-		if s.Hidden%5 != 0 {
-			t.Errorf("of set %s %d %% are hidden: not a share in steps of 5 %%", s.Name, s.Hidden)
-		}
-	}
-	shown, err := g.Release(t.Context(), g.who["steward"], r.ID)
-	ok(t, err)
-	if shown.Summary != nil {
-		t.Fatal("the catalogue holds what only the risk page may")
-	}
-}
-
 // An upload that takes longer than its lease keeps it.
 func TestUploadKeepsItsLease(t *testing.T) {
 	lease := 600 * time.Millisecond

@@ -29,8 +29,8 @@ import (
 	"github.com/pana-exchange/pana/policies"
 )
 
-// Options says what an [Exchange] works with. All fields but FreeDisk are
-// required.
+// Options says what an [Exchange] works with. All fields but FreeDisk
+// and Twin are required.
 type Options struct {
 	Registry    *registry.Registry
 	Warehouse   *warehouse.Warehouse
@@ -42,6 +42,7 @@ type Options struct {
 	Now         func() time.Time
 	Rand        io.Reader
 	Log         *slog.Logger
+	Twin        Twin                   // attacks a twin of a definition, for the risk page; nil: it says that none was
 	FreeDisk    func() (uint64, error) // bytes free where the data lies; nil where an external server keeps it
 	Limits      Limits
 }

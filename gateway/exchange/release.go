@@ -40,7 +40,7 @@ type Pinned struct {
 
 // BuildRelease counts the committed batches and protects the cells, once. It
 // refuses, before anything is read, a definition that needs more noise than it
-// has (disclosure.md 2.5). Nothing answers until an officer approves the digest.
+// has (disclosure.md 2.5). Nothing answers until an officer approves the risk page.
 func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Build) (gateway.Release, error) {
 	_, err := x.allow(ctx, caller, gateway.ActBuildRelease)
 	if err != nil {
@@ -69,15 +69,13 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	if err != nil {
 		return gateway.Release{}, err
 	}
-	var published *disclosure.Published
-	err = guarded("a build", func() (err error) { published, err = x.count(ctx, release, pinned, past, b.Progress); return err })
-	if err != nil {
-		return gateway.Release{}, x.failRelease(ctx, release.ID, err)
-	}
-	definition, err = json.Marshal(pinned) // again: the coverage is known now
-	if err == nil {
-		err = x.Registry.FinishRelease(ctx, release.ID, published.Digest(), definition)
-	}
+	err = guarded("a build", func() error {
+		cells, err := x.count(ctx, release, pinned, past, b.Progress)
+		if err != nil {
+			return err
+		}
+		return x.finish(ctx, release, pinned, cells)
+	})
 	if err != nil {
 		return gateway.Release{}, x.failRelease(ctx, release.ID, err)
 	}
@@ -117,7 +115,7 @@ func (x *Exchange) pin(ctx context.Context, b Build) (*Pinned, error) {
 // count takes the snapshot, counts and protects its cells and stores them.
 func (x *Exchange) count(
 	ctx context.Context, r gateway.Release, p *Pinned, past *past, progress func(done, total int),
-) (*disclosure.Published, error) {
+) (*protected, error) {
 	d := p.Definition
 	batches, err := x.visible(ctx, r.Snapshot)
 	if err != nil {
@@ -147,7 +145,7 @@ func (x *Exchange) count(
 	if err != nil {
 		return nil, err
 	}
-	published, err := disclosure.Protect(raw, disclosure.Release{
+	published, why, err := disclosure.ProtectAndKeep(raw, disclosure.Release{
 		ID: r.ID, Number: r.Number, Lineage: r.Lineage, Rules: p.Rules, Coverage: p.Coverage, Noise: x.Keys.PRF(r.Lineage),
 		Gate: p.Gate,
 	})
@@ -159,7 +157,7 @@ func (x *Exchange) count(
 	if err != nil {
 		return nil, fmt.Errorf("storing the cells of release %s: %w", r.ID, err)
 	}
-	return published, nil
+	return &protected{published, why}, nil
 }
 
 // visible returns the batches of a snapshot, and refuses when the warehouse would
@@ -200,14 +198,14 @@ func (x *Exchange) failRelease(ctx context.Context, id gateway.ReleaseID, why er
 	return why
 }
 
-// Approve opens a release to questions: the officer names the digest of the
-// published cells that the risk page describes. Approval changes no cell.
-func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, digest, reason string) (gateway.Release, error) {
+// Approve opens a release to questions: the officer names the digest of the risk
+// page, which names that of the published cells. Approval changes no cell.
+func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, page, reason string) (gateway.Release, error) {
 	release, _, err := x.release(ctx, caller, gateway.ActApproveRelease, "", id)
 	if err != nil {
 		return gateway.Release{}, err
 	}
-	published, err := x.cells(ctx, release)
+	published, err := x.described(ctx, release)
 	if err != nil {
 		return gateway.Release{}, err
 	}
@@ -215,7 +213,7 @@ func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gatewa
 	if err != nil {
 		return gateway.Release{}, err
 	}
-	err = x.Registry.ApproveRelease(ctx, id, digest, caller, reason)
+	err = x.Registry.ApproveRelease(ctx, id, page, caller, reason)
 	if err != nil {
 		return gateway.Release{}, err
 	}
@@ -268,9 +266,8 @@ func (x *Exchange) Releases(ctx context.Context, caller gateway.Caller) ([]gatew
 // carries no count.
 type Catalogue struct {
 	gateway.Release
-	Pinned  Pinned              `json:"pinned"`
-	Summary *disclosure.Summary `json:"summary,omitempty"` // on the risk page
-	Notice  string              `json:"notice"`            // about the policies in force
+	Pinned Pinned `json:"pinned"`
+	Notice string `json:"notice"` // about the policies in force
 }
 
 // Release returns the catalogue of one release.
@@ -286,29 +283,6 @@ func (x *Exchange) Release(ctx context.Context, caller gateway.Caller, id gatewa
 			return Catalogue{}, fmt.Errorf("reading the pinned definition: %w", err)
 		}
 	}
-	return c, nil
-}
-
-// Risk returns what an officer reads before approving: the catalogue and, by
-// grouping set and never by cell, what is hidden and why.
-func (x *Exchange) Risk(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID) (Catalogue, error) {
-	c, err := x.Release(ctx, caller, id)
-	if err != nil {
-		return Catalogue{}, err
-	}
-	_, err = x.allow(ctx, caller, gateway.ActReadRisk)
-	if err != nil {
-		return Catalogue{}, err
-	}
-	if c.Digest == "" {
-		return Catalogue{}, gateway.Errorf(gateway.Withheld, "release %s is %s; it has no cells to describe", id, c.State)
-	}
-	published, err := x.cells(ctx, c.Release)
-	if err != nil {
-		return Catalogue{}, err
-	}
-	summary := published.Summary()
-	c.Summary = &summary
 	return c, nil
 }
 

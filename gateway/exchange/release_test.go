@@ -50,7 +50,7 @@ func (g *gate) build(t *testing.T) gateway.Release {
 
 func (g *gate) approve(t *testing.T, r gateway.Release) {
 	t.Helper()
-	r, err := g.Approve(t.Context(), g.who["officer"], r.ID, r.Digest, "the risk page was read")
+	r, err := g.Approve(t.Context(), g.who["officer"], r.ID, r.Page, "the risk page was read")
 	ok(t, err)
 	if r.State != gateway.ReleaseApproved {
 		t.Fatalf("an approved release is %s", r.State)
@@ -105,15 +105,17 @@ func TestReleaseLife(t *testing.T) {
 		g.denied(t, who, r.ID, bySector, gateway.NotFound)
 	}
 	for _, who := range []string{"steward", "researcher", "operator", "police"} {
-		_, err = g.Approve(t.Context(), g.who[who], r.ID, r.Digest, "")
+		_, err = g.Approve(t.Context(), g.who[who], r.ID, r.Page, "")
 		is(t, err, gateway.NotFound)
 	}
 	g.key(t, "steward's other self", exchange.KeySpec{Role: gateway.RoleOfficer, Subject: "steward", Org: "ministry"})
-	_, err = g.Approve(t.Context(), g.who["steward's other self"], r.ID, r.Digest, "")
+	_, err = g.Approve(t.Context(), g.who["steward's other self"], r.ID, r.Page, "")
 	is(t, err, gateway.Forbidden)
-	_, err = g.Approve(t.Context(), g.who["officer"], r.ID, strings.Repeat("0", 64), "")
-	is(t, err, gateway.Mismatch)
-	_, err = g.Approve(t.Context(), g.who["officer"], "small-2", r.Digest, "")
+	for _, other := range []string{strings.Repeat("0", 64), r.Digest, ""} {
+		_, err = g.Approve(t.Context(), g.who["officer"], r.ID, other, "")
+		is(t, err, gateway.Mismatch)
+	}
+	_, err = g.Approve(t.Context(), g.who["officer"], "small-2", r.Page, "")
 	is(t, err, gateway.NotFound)
 	g.hidesRelease(t, r.ID)
 
@@ -239,7 +241,7 @@ func TestWithdrawnBatchAndTheNextRelease(t *testing.T) {
 	if second := g.answer(t, r2.ID); !bytes.Contains(second, []byte(`{"nodes":["police"],"status":"not_reported"}`)) {
 		t.Fatalf("the next release answers %s", second)
 	}
-	_, err = g.Approve(t.Context(), g.who["officer"], r1.ID, r1.Digest, "")
+	_, err = g.Approve(t.Context(), g.who["officer"], r1.ID, r1.Page, "")
 	is(t, err, gateway.NotFound)
 	same(t, g.story(t, string(r1.ID)), begun, built, approved, superseded)
 }
@@ -306,7 +308,7 @@ func TestBuildThatIsCancelled(t *testing.T) {
 	same(t, g.story(t, "small-1"), begun, "release.failed cancelled")
 	failed, err := g.registry.Release(t.Context(), "small-1")
 	ok(t, err)
-	_, err = g.Approve(t.Context(), g.who["officer"], failed.ID, failed.Digest, "")
+	_, err = g.Approve(t.Context(), g.who["officer"], failed.ID, failed.Page, "")
 	is(t, err, gateway.NotFound)
 	_, err = g.Risk(t.Context(), g.who["officer"], failed.ID)
 	is(t, err, gateway.Withheld)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,10 +20,9 @@ func (r *Registry) answering(tb testing.TB) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	digest := strings.Repeat("ab", 32)
 	officer := gateway.Caller{Key: "o1", Subject: "officer", Role: gateway.RoleOfficer}
 	if err := errors.Join(
-		r.FinishRelease(ctx, rel.ID, digest, nil), r.ApproveRelease(ctx, rel.ID, digest, officer, "read"),
+		r.FinishRelease(ctx, rel.ID, finished), r.ApproveRelease(ctx, rel.ID, page, officer, "read"),
 	); err != nil {
 		tb.Fatal(err)
 	}

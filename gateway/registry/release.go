@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"errors"
@@ -83,22 +84,43 @@ func (c *change) logRelease(
 	return c.sign(ctx)
 }
 
-// FinishRelease records that a release's cells are protected: their digest (SHA-256
-// in hex) and the definition with what was pinned while building. Nothing answers yet.
-func (r *Registry) FinishRelease(ctx context.Context, id gateway.ReleaseID, digest string, definition []byte) error {
-	if sum, err := hex.DecodeString(digest); err != nil || len(sum) != 32 {
+// Finished is what a build leaves behind.
+type Finished struct {
+	Digest     string // SHA-256 of the published cells, hex
+	Definition []byte // with what was pinned while building
+	Page       []byte // the risk page; approval names its SHA-256
+	Reasons    []byte // why each cell is what it is; stored sealed
+}
+
+// FinishRelease records that a release's cells are protected and described. Nothing
+// answers yet.
+func (r *Registry) FinishRelease(ctx context.Context, id gateway.ReleaseID, f Finished) error {
+	if sum, err := hex.DecodeString(f.Digest); err != nil || len(sum) != 32 {
 		return internal("finishing a release", errors.New("the digest is not a SHA-256 in hex"))
+	}
+	if len(f.Page) == 0 {
+		return internal("finishing a release", errors.New("there is no risk page"))
+	}
+	sum := sha256.Sum256(f.Page)
+	page := hex.EncodeToString(sum[:])
+	reasons, err := r.opt.Seal(f.Reasons, reasonsOf(id))
+	if err != nil {
+		return internal("sealing the reasons of a release", err)
 	}
 	return r.changeRelease(ctx, id, func(ctx context.Context, c *change, rel storedRelease) error {
 		if rel.State != gateway.ReleaseBuilding {
 			return gateway.Errorf(gateway.Conflict, "release %s is not being built", id)
 		}
-		err := c.only(ctx, `UPDATE release SET state = 'built', digest = ?, definition = ?, built = ? WHERE id = ?`,
-			digest, append([]byte{}, definition...), millis(c.now), id)
+		err := c.only(ctx, `UPDATE release SET state = 'built', digest = ?, page = ?, definition = ?, built = ? WHERE id = ?`,
+			f.Digest, page, append([]byte{}, f.Definition...), millis(c.now), id)
 		if err != nil {
 			return err
 		}
-		return c.logRelease(ctx, ledger.ReleaseBuilt, "gateway", rel.Release, ledger.Done, map[string]string{"digest": digest})
+		if _, err := c.ExecContext(ctx, `INSERT INTO release_page VALUES (?, ?, ?)`, id, f.Page, reasons); err != nil {
+			return internal("storing the risk page", err)
+		}
+		return c.logRelease(ctx, ledger.ReleaseBuilt, "gateway", rel.Release, ledger.Done,
+			map[string]string{"cells": f.Digest, "page": page})
 	})
 }
 
@@ -137,11 +159,11 @@ func (r *Registry) failLeftovers(ctx context.Context) error {
 }
 
 // ApproveRelease opens a release: an officer who did not build it approves the digest
-// of its published cells, and the lineage's earlier approved release is superseded.
-// It may be repeated. It reports Mismatch for another digest, Forbidden for whoever may
+// of its risk page, which holds that of the cells, and the lineage's earlier approved
+// release is superseded. It may be repeated. It reports Mismatch for another digest, Forbidden for whoever may
 // not approve it, and Conflict for a release that is not built or not the newest.
 func (r *Registry) ApproveRelease(
-	ctx context.Context, id gateway.ReleaseID, digest string, officer gateway.Caller, reason string,
+	ctx context.Context, id gateway.ReleaseID, page string, officer gateway.Caller, reason string,
 ) error {
 	if len(reason) > maxReason {
 		return gateway.Errorf(gateway.Invalid, "a reason has at most %d bytes", maxReason)
@@ -154,8 +176,8 @@ func (r *Registry) ApproveRelease(
 			return gateway.Errorf(gateway.Forbidden, "whoever built a release does not approve it")
 		case rel.State != gateway.ReleaseBuilt && rel.State != gateway.ReleaseApproved:
 			return gateway.Errorf(gateway.Conflict, "release %s is %s", id, rel.State)
-		case rel.Digest != digest:
-			return gateway.Errorf(gateway.Mismatch, "release %s has another digest; read its risk page again", id)
+		case rel.Page == "" || rel.Page != page:
+			return gateway.Errorf(gateway.Mismatch, "the risk page of release %s has another digest; read it again", id)
 		case rel.State == gateway.ReleaseApproved:
 			return nil
 		}
@@ -170,7 +192,7 @@ func (r *Registry) ApproveRelease(
 			return err
 		}
 		return c.logRelease(ctx, ledger.ReleaseApprove, officer.Key, rel.Release, ledger.Done,
-			map[string]string{"digest": digest, "reason": reason})
+			map[string]string{"page": rel.Page, "cells": rel.Digest, "reason": reason})
 	})
 }
 
@@ -264,7 +286,7 @@ type storedRelease struct {
 }
 
 func queryReleases(ctx context.Context, from querier, where string, args ...any) ([]storedRelease, error) {
-	rows, err := from.QueryContext(ctx, `SELECT id, lineage, number, state, snapshot, policy, digest, definition, built, steward, after, yearly, approved
+	rows, err := from.QueryContext(ctx, `SELECT id, lineage, number, state, snapshot, policy, digest, page, definition, built, steward, after, yearly, approved
 		FROM release WHERE `+where, args...)
 	if err != nil {
 		return nil, internal("reading the releases", err)
@@ -274,7 +296,7 @@ func queryReleases(ctx context.Context, from querier, where string, args ...any)
 	for rows.Next() {
 		var s storedRelease
 		var built, approved sql.NullInt64
-		err := rows.Scan(&s.ID, &s.Lineage, &s.Number, &s.State, &s.Snapshot, &s.Policy, &s.Digest, &s.Definition, &built,
+		err := rows.Scan(&s.ID, &s.Lineage, &s.Number, &s.State, &s.Snapshot, &s.Policy, &s.Digest, &s.Page, &s.Definition, &built,
 			&s.steward, &s.after, &s.yearly, &approved)
 		if err != nil {
 			return nil, internal("reading the releases", err)

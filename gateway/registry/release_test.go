@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -12,7 +14,15 @@ var (
 	steward = gateway.Caller{Key: "k-steward", Subject: "s1", Org: "ministry", Role: gateway.RoleSteward}
 	officer = gateway.Caller{Key: "k-officer", Subject: "o1", Org: "ministry", Role: gateway.RoleOfficer}
 	digest  = strings.Repeat("ab", 32)
+
+	finished = Finished{Digest: digest, Definition: []byte(`{"pinned":true}`), Page: []byte(`{"a":"page"}`), Reasons: []byte("why")}
+	page     = digestOf(finished.Page)
 )
+
+func digestOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
 
 // next is a build that follows the last public release.
 func (r *Registry) next(t *testing.T, lineage string) Build {
@@ -34,7 +44,7 @@ func (r *Registry) build(t *testing.T) gateway.ReleaseID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.FinishRelease(t.Context(), rel.ID, digest, []byte(`{"pinned":true}`)); err != nil {
+	if err := r.FinishRelease(t.Context(), rel.ID, finished); err != nil {
 		t.Fatal(err)
 	}
 	return rel.ID
@@ -56,40 +66,42 @@ func TestReleases(t *testing.T) {
 	}
 	_, err = r.BeginRelease(t.Context(), Build{Lineage: "demo", Steward: steward})
 	wantKind(t, err, gateway.Conflict)
-	wantKind(t, r.ApproveRelease(t.Context(), rel.ID, digest, officer, ""), gateway.Conflict)
+	wantKind(t, r.ApproveRelease(t.Context(), rel.ID, page, officer, ""), gateway.Conflict)
 	wantKind(t, r.WithdrawRelease(t.Context(), rel.ID, steward, ""), gateway.Conflict)
 	if err := r.FailRelease(t.Context(), rel.ID, ledger.Refused, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.wantState(t, "demo-1", gateway.ReleaseFailed)
-	wantKind(t, r.FinishRelease(t.Context(), rel.ID, digest, nil), gateway.Conflict)
+	wantKind(t, r.FinishRelease(t.Context(), rel.ID, finished), gateway.Conflict)
 
 	second := r.build(t)
-	wantKind(t, r.ApproveRelease(t.Context(), second, strings.Repeat("cd", 32), officer, ""), gateway.Mismatch)
-	wantKind(t, r.ApproveRelease(t.Context(), second, digest, steward, ""), gateway.Forbidden)
+	for _, other := range []string{strings.Repeat("cd", 32), digest, ""} {
+		wantKind(t, r.ApproveRelease(t.Context(), second, other, officer, ""), gateway.Mismatch)
+	}
+	wantKind(t, r.ApproveRelease(t.Context(), second, page, steward, ""), gateway.Forbidden)
 	self := officer
 	self.Subject = steward.Subject
-	wantKind(t, r.ApproveRelease(t.Context(), second, digest, self, ""), gateway.Forbidden)
-	wantKind(t, r.ApproveRelease(t.Context(), second, digest, officer, strings.Repeat("x", 2001)), gateway.Invalid)
+	wantKind(t, r.ApproveRelease(t.Context(), second, page, self, ""), gateway.Forbidden)
+	wantKind(t, r.ApproveRelease(t.Context(), second, page, officer, strings.Repeat("x", 2001)), gateway.Invalid)
 	for range 2 {
-		if err := r.ApproveRelease(t.Context(), second, digest, officer, "risk is low"); err != nil {
+		if err := r.ApproveRelease(t.Context(), second, page, officer, "risk is low"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	third, fourth := r.build(t), r.build(t)
-	if err := r.ApproveRelease(t.Context(), fourth, digest, officer, ""); err != nil {
+	if err := r.ApproveRelease(t.Context(), fourth, page, officer, ""); err != nil {
 		t.Fatal(err)
 	}
 	r.wantState(t, second, gateway.ReleaseSuperseded)
-	wantKind(t, r.ApproveRelease(t.Context(), third, digest, officer, ""), gateway.Conflict)
+	wantKind(t, r.ApproveRelease(t.Context(), third, page, officer, ""), gateway.Conflict)
 	for range 2 {
 		if err := r.WithdrawRelease(t.Context(), fourth, officer, "a mistake"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.wantState(t, fourth, gateway.ReleaseWithdrawn)
-	wantKind(t, r.ApproveRelease(t.Context(), fourth, digest, officer, ""), gateway.Conflict)
-	wantKind(t, r.ApproveRelease(t.Context(), "demo-9", digest, officer, ""), gateway.NotFound)
+	wantKind(t, r.ApproveRelease(t.Context(), fourth, page, officer, ""), gateway.Conflict)
+	wantKind(t, r.ApproveRelease(t.Context(), "demo-9", page, officer, ""), gateway.NotFound)
 	all, err := r.Releases(t.Context())
 	if err != nil || len(all) != 4 || all[0].ID != fourth || string(all[0].Definition) != `{"pinned":true}` {
 		t.Fatal(all, err)

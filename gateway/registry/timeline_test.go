@@ -12,7 +12,7 @@ import (
 
 func (r *Registry) approve(t *testing.T, id gateway.ReleaseID) {
 	t.Helper()
-	if err := r.ApproveRelease(t.Context(), id, digest, officer, "read"); err != nil {
+	if err := r.ApproveRelease(t.Context(), id, page, officer, "read"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -24,7 +24,7 @@ func (r *Registry) finished(t *testing.T, b Build) gateway.ReleaseID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.FinishRelease(t.Context(), rel.ID, digest, nil); err != nil {
+	if err := r.FinishRelease(t.Context(), rel.ID, finished); err != nil {
 		t.Fatal(err)
 	}
 	return rel.ID
@@ -47,7 +47,7 @@ func TestOneLineageIsPublic(t *testing.T) {
 	national := r.finished(t, r.next(t, "national"))
 	r.approve(t, r.build(t))
 	for range 2 {
-		refused(t, r.ApproveRelease(t.Context(), national, digest, officer, ""), "second, independent noise")
+		refused(t, r.ApproveRelease(t.Context(), national, page, officer, ""), "second, independent noise")
 		_, err := r.BeginRelease(t.Context(), r.next(t, "national"))
 		refused(t, err, "second, independent noise")
 		if err := r.WithdrawRelease(t.Context(), "demo-1", officer, "a mistake"); err != nil {
@@ -78,7 +78,7 @@ func TestApproveWhatIsBuiltOnAnOlderRelease(t *testing.T) {
 	r.approve(t, r.build(t))
 	second, third := r.build(t), r.build(t)
 	r.approve(t, second)
-	refused(t, r.ApproveRelease(t.Context(), third, digest, officer, ""), "build again")
+	refused(t, r.ApproveRelease(t.Context(), third, page, officer, ""), "build again")
 	_, err := r.BeginRelease(t.Context(), Build{Lineage: "demo", After: "demo-1", Steward: steward})
 	refused(t, err, "build again")
 	_, err = r.BeginRelease(t.Context(), Build{Lineage: "demo", Steward: steward})
@@ -111,7 +111,7 @@ func TestFourReleasesAYear(t *testing.T) {
 		t.Fatal("refused builds used up numbers: ", fifth)
 	}
 	c.add(-2 * time.Second)
-	refused(t, r.ApproveRelease(t.Context(), fifth, digest, officer, ""), "within 365 days")
+	refused(t, r.ApproveRelease(t.Context(), fifth, page, officer, ""), "within 365 days")
 	c.add(2 * time.Second)
 	r.approve(t, fifth)
 }
@@ -150,7 +150,7 @@ func TestNumbersAreNeverUsedAgain(t *testing.T) {
 		case 0, 1:
 			err = r.FailRelease(t.Context(), rel.ID, ledger.Failed, nil)
 		default:
-			err = r.FinishRelease(t.Context(), rel.ID, digest, nil)
+			err = r.FinishRelease(t.Context(), rel.ID, finished)
 		}
 		if err != nil {
 			t.Fatal(err)

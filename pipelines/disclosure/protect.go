@@ -91,6 +91,27 @@ type cellRef struct {
 // came out here, and questions read them. So nothing that is asked later can make a
 // rule look at data again.
 func Protect(raw *Raw, rel Release) (*Published, error) {
+	published, _, err := ProtectAndKeep(raw, rel)
+	return published, err
+}
+
+// ProtectAndKeep is [Protect], and also returns why each cell is what it is, to be
+// sealed.
+func ProtectAndKeep(raw *Raw, rel Release) (*Published, *Reasons, error) {
+	p, err := runRules(raw, rel)
+	if err != nil {
+		return nil, nil, err
+	}
+	published, err := p.publish(rel)
+	if err != nil {
+		return nil, nil, err
+	}
+	reasons, err := p.reasons()
+	return published, reasons, err
+}
+
+// runRules runs the rules over every set.
+func runRules(raw *Raw, rel Release) (*protector, error) {
 	c, err := raw.borrow()
 	if err != nil {
 		return nil, err
@@ -113,7 +134,7 @@ func Protect(raw *Raw, rel Release) (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.publish(rel)
+	return p, nil
 }
 
 // newProtector checks everything that is not data. The caller adds the tables.

@@ -118,6 +118,7 @@ CREATE TABLE release (
 	snapshot   INTEGER NOT NULL,
 	policy     TEXT NOT NULL,
 	digest     TEXT NOT NULL DEFAULT '',
+	page       TEXT NOT NULL DEFAULT '', -- SHA-256 of the risk page, which an approval names
 	definition BLOB NOT NULL,
 	steward    TEXT NOT NULL,         -- subject who built it
 	officer    TEXT,                  -- subject who approved it
@@ -126,3 +127,23 @@ CREATE TABLE release (
 ) STRICT;
 CREATE UNIQUE INDEX release_building ON release (lineage) WHERE state = 'building';
 CREATE UNIQUE INDEX release_approved ON release (lineage) WHERE state = 'approved';
+
+-- What is kept of a build beside its cells: the risk page, and why each cell is what
+-- it is, sealed under a key that is not in this file.
+CREATE TABLE release_page (
+	release TEXT PRIMARY KEY REFERENCES release (id),
+	page    BLOB NOT NULL,
+	reasons BLOB NOT NULL
+) STRICT;
+
+-- Views of single cells: one officer asks, another confirms.
+CREATE TABLE cell_view (
+	id        INTEGER PRIMARY KEY,
+	release   TEXT NOT NULL REFERENCES release (id),
+	cell      TEXT NOT NULL,          -- label
+	asker     TEXT NOT NULL,          -- subject
+	asked     INTEGER NOT NULL,
+	until     INTEGER NOT NULL,
+	confirmer TEXT                    -- subject
+) STRICT;
+CREATE INDEX cell_view_until ON cell_view (until);
