@@ -98,7 +98,7 @@ of one lineage.`,
 			if err != nil {
 				return err
 			}
-			c.say("counting and protecting …")
+			c.say("counting, protecting and describing; attacking invented children in their place …")
 			var r gateway.Release
 			err = cl.call(cmd.Context(), http.MethodPost, "/v1/releases", request, &r)
 			if err != nil {
