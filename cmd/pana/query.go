@@ -26,8 +26,15 @@ func (c *cli) queryCommand() *cobra.Command {
 		Short: "Ask a release a question (researchers)",
 		Long: `Ask for a table: a measure, grouped by dimensions, below a filter. A cell names at
 most four dimensions, filters included. Hidden cells are shown as ··: they may be
-small, zero, or too near to their total, and it is never said which.`,
+small, zero, or too near to their total, and it is never said which.
+
+Measures are children and records; VALUE.sum and VALUE.mean of a number that the
+release adds up, where its sector is named; and, made of published counts,
+DIM.median, DIM.p25 and any other percentage of a dimension of ages, DIM.share of a
+code in what is above it, and DIM.jaccard of a pair of sectors. Their standard
+deviation stands beside them; a refusal lists what a cube measures.`,
 		Example: `  pana query --release demo-1 --cube pathways --by region --by reached --purpose policy-evaluation
+  pana query --release demo-1 --cube pathways --measure age_first.median --by first_sector --purpose policy-evaluation
   pana query --release demo-1 --cube pathways --by region --where sector=police --where sex=F --purpose policy-evaluation --format csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := question(measure, purpose, groupBy, where)
@@ -56,7 +63,7 @@ small, zero, or too near to their total, and it is never said which.`,
 	f := command.Flags()
 	f.StringVar(&release, "release", "", "release to ask, such as demo-1")
 	f.StringVar(&cube, "cube", "", "cube of the release, such as pathways")
-	f.StringVar(&measure, "measure", string(gateway.CountChildren), "children or records")
+	f.StringVar(&measure, "measure", string(gateway.CountChildren), "children, records, or a statistic such as age_first.median")
 	f.StringVar(&purpose, "purpose", "", "purpose for which you ask; one that your key was granted")
 	f.StringArrayVar(&groupBy, "by", nil, "dimension, or dimension@level, to group by; may be repeated")
 	f.StringArrayVar(&where, "where", nil, "DIMENSION=CODE to filter by; may be repeated")
@@ -135,17 +142,23 @@ func writeTable(w io.Writer, t *gateway.Table, title func(dimension, code string
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(t.Cells, func(c gateway.Cell) bool { return c.Estimate != nil }) {
+		_, err = fmt.Fprintf(w, "  %s, made of published numbers; ± standard deviation of their noise; %s = hidden (small, zero, near its total, or made of too few)\n",
+			t.Measure, hiddenMark)
+		return err
+	}
 	_, err = fmt.Fprintf(w, "  %s; standard deviation of a value %.1f; values are multiples of %d; %s = hidden (small, zero or near its total)\n",
 		t.Measure, math.Sqrt(t.Variance), t.Base, hiddenMark)
 	return err
 }
 
 func writeBars(w io.Writer, t *gateway.Table, title func(dimension, code string) string) error {
-	largest := int64(1)
+	largest := 1.0
+	if slices.ContainsFunc(t.Cells, func(c gateway.Cell) bool { return c.Estimate != nil }) {
+		largest = 1e-9
+	}
 	for _, cell := range t.Cells {
-		if cell.Value != nil {
-			largest = max(largest, *cell.Value)
-		}
+		largest = max(largest, size(cell))
 	}
 	tw := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
 	for _, cell := range t.Cells {
@@ -191,6 +204,9 @@ func writeGrid(w io.Writer, t *gateway.Table, title func(dimension, code string)
 func cellText(cell gateway.Cell) string {
 	switch cell.Status {
 	case gateway.StatusValue:
+		if cell.Estimate != nil && cell.SD != nil {
+			return cell.Estimate.String() + " ± " + cell.SD.String()
+		}
 		return strconv.FormatInt(*cell.Value, 10)
 	case gateway.StatusImpossible:
 		return "0 (impossible)"
@@ -201,10 +217,18 @@ func cellText(cell gateway.Cell) string {
 	return hiddenMark
 }
 
-func cellBar(cell gateway.Cell, largest int64) string {
-	const width = 30
-	if cell.Value == nil {
-		return ""
+// size is how large a cell is drawn; a sum below zero is not.
+func size(cell gateway.Cell) float64 {
+	switch {
+	case cell.Value != nil:
+		return max(0, float64(*cell.Value))
+	case cell.Estimate != nil:
+		return max(0, cell.Estimate.Float())
 	}
-	return strings.Repeat("█", int(*cell.Value*width/largest))
+	return 0
+}
+
+func cellBar(cell gateway.Cell, largest float64) string {
+	const width = 30
+	return strings.Repeat("█", int(size(cell)*width/largest))
 }

@@ -154,23 +154,27 @@ func tableJSON(t *gateway.Table) ([]byte, error) {
 }
 
 // tableCSV writes one line a cell. Every cell of the file is a code, a status, a
-// number or a sentence of ours, so nothing in it can be a spreadsheet formula. Whose
+// number or a sentence of ours, so nothing in it can be a spreadsheet formula. A
+// statistic has its standard deviation in the place of the variance. Whose
 // policies are in force stands in each line, because headers of HTTP are not saved.
 func tableCSV(t *gateway.Table, notice string) ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	header := append(append([]string{"release", "measure"}, t.Dimensions...), "status", "value", "variance", "base", "decision", "policy", "notice")
+	header := append(append([]string{"release", "measure"}, t.Dimensions...), "status", "value", "variance", "sd", "base", "decision", "policy", "notice")
 	err := w.Write(header)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range t.Cells {
-		value, variance := "", ""
-		if c.Value != nil {
+		value, variance, sd := "", "", ""
+		switch {
+		case c.Value != nil:
 			value, variance = strconv.FormatInt(*c.Value, 10), strconv.FormatFloat(t.Variance, 'g', -1, 64)
+		case c.Estimate != nil && c.SD != nil:
+			value, sd = c.Estimate.String(), c.SD.String()
 		}
 		line := append(append([]string{string(t.Release), string(t.Measure)}, c.Nodes...),
-			string(c.Status), value, variance, strconv.Itoa(t.Base), t.Decision, string(t.Policy), notice)
+			string(c.Status), value, variance, sd, strconv.Itoa(t.Base), t.Decision, string(t.Policy), notice)
 		err = w.Write(line)
 		if err != nil {
 			return nil, err

@@ -73,6 +73,7 @@ func take(t *testing.T, seed uint64, children int, silent ...exchange.Agency) *c
 // computed here from disclosure.md 2.3, and by the mean and variance of all errors.
 func TestCountsAreTrue(t *testing.T) {
 	var all errorsOf
+	var sums []float64
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			c := take(t, seed+1, 2500)
@@ -82,9 +83,11 @@ func TestCountsAreTrue(t *testing.T) {
 			counted := c.checkCounts(t)
 			published := c.protect(t)
 			all = append(all, c.checkPublished(t, counted, published, func(map[string]string) bool { return false })...)
+			sums = append(sums, c.checkValues(t)...)
 		})
 	}
 	all.check(t)
+	checkSums(t, sums)
 }
 
 // TestCountsAreTrueWhereNobodyReported repeats the law where one sector has not

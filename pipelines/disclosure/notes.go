@@ -16,12 +16,11 @@ func (c *query) statNotes(l *lattice) []string {
 	delta := fmt.Sprintf("The standard deviation is that of the noise in these published numbers, to first order (delta method: Casella and Berger, Statistical Inference, 5.5.4), and of the rounding; V = %g. What the data themselves leave open is not in it.", v)
 	switch s.kind {
 	case statSum:
-		notes = append(notes,
-			fmt.Sprintf("Each child counts once, with the %s of its records in the cell, at least %d and at most %d%s.", s.value.PerChild, s.value.Min, s.value.Max, unit(s.value)),
+		notes = append(notes, numberNote(s.value),
 			fmt.Sprintf("Sums carry noise in units of %d, the most that one child can add, and are rounded to %d; the variance is of both. Those of small cells may come out below zero; they are left so, because sums that are cut off do not add up.", s.value.Max, s.value.Precision))
 	case statMean:
-		notes = append(notes,
-			fmt.Sprintf("The mean is the published sum over the published number of children, j, of cells with j of %d or more. Each child counts once, with the %s of its records in the cell, at least %d and at most %d%s.", meanFloor, s.value.PerChild, s.value.Min, s.value.Max, unit(s.value)),
+		notes = append(notes, numberNote(s.value),
+			fmt.Sprintf("The mean is the published sum over the published number of children, j, of cells with j of %d or more.", meanFloor),
 			fmt.Sprintf("sd^2 = (%g + mean^2 V)/j^2 and rounding. %s", sumVariance(s.value, v), delta))
 	case statQuantile:
 		notes = append(notes,
@@ -39,6 +38,12 @@ func (c *query) statNotes(l *lattice) []string {
 	case statCount:
 	}
 	return append(notes, hiddenNote)
+}
+
+// numberNote says what is added up.
+func numberNote(v *gateway.Value) string {
+	return fmt.Sprintf("Each child counts once, with the %s of its records in the cell, at least %d and at most %d%s. Where policy stores numbers as bands, a number counts as the lower bound of its band, and sums are low by as much.",
+		v.PerChild, v.Min, v.Max, unit(v))
 }
 
 func unit(v *gateway.Value) string {

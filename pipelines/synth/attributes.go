@@ -25,6 +25,7 @@ type event struct {
 	day     gateway.Day
 	codes   [][]string             // by the place in rules.columns
 	targets map[string]gateway.Day // dates that reached asks for, by stored column
+	numbers []string               // cells of values, by their place; "" where the record has none
 }
 
 // contractCodes are the leaves of sectors.
@@ -48,6 +49,7 @@ type rules struct {
 	sets      []set
 	nodes     [][]int // of one event, by slot; reused
 	buffer    []int   // reused
+	visited   *event  // whose cells visit gives
 }
 
 // An ageBand is a code of ages: Y10T14 is 10 to 14.
@@ -115,6 +117,7 @@ func (r *rules) event(rec *record) (event, error) {
 			e.targets[column] = day
 		}
 	}
+	e.numbers = r.numbers(c, rec)
 	return e, nil
 }
 

@@ -20,6 +20,7 @@ type set struct {
 	set      gateway.GroupingSet
 	slots    []int // indexes of rules.slots
 	records  bool  // whether a cube counts records
+	values   []string
 	children []int32
 	counted  []int32
 	// Of the child whose turn it is: whether it was in the cell, and with how many
@@ -33,7 +34,7 @@ type set struct {
 func (r *rules) admit() {
 	slots := map[gateway.SetDimension]int{}
 	for _, a := range r.d.AdmittedSets() {
-		s := set{set: a.Set}
+		s := set{set: a.Set, values: a.Values}
 		for _, m := range a.Measures {
 			s.records = s.records || m == gateway.CountRecords
 		}
@@ -138,6 +139,7 @@ func (r *rules) visit(ch *child, do func(s *set, cell int, first bool)) {
 		r.sets[i].turn++
 	}
 	for j := range ch.events {
+		r.visited = &ch.events[j]
 		r.locate(ch, &ch.events[j], r.nodes)
 		for i := range r.sets {
 			s := &r.sets[i]
