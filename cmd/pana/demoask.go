@@ -46,6 +46,11 @@ var demoQuestions = []demoQuestion{
 		"volume",
 		tableQuestion{Measure: gateway.CountRecords, GroupBy: []string{"sector", "quarter"}},
 	},
+	{
+		"Median age at the first event, by the sector that saw it: made of published counts alone",
+		"pathways",
+		tableQuestion{Measure: "age_first.median", GroupBy: []string{"first_sector"}},
+	},
 }
 
 // ask has the researcher ask the questions.

@@ -230,5 +230,5 @@ func size(cell gateway.Cell) float64 {
 
 func cellBar(cell gateway.Cell, largest float64) string {
 	const width = 30
-	return strings.Repeat("█", int(size(cell)*width/largest))
+	return strings.Repeat("█", int(size(cell)*width/largest+1e-9))
 }

@@ -189,6 +189,11 @@ func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
 			}
 			_, _ = fmt.Fprintf(t, "  %s\t%s\t%d codes\t%s\n", dim.Name, dim.Kind, len(dim.Nodes), dim.Title.EN)
 		}
+		for _, id := range cube.Values {
+			if v := d.Value(id); v != nil {
+				_, _ = fmt.Fprintf(t, "  %s\t%s of %s\t%d to %d %s\t%s\n", gateway.SumOf(id), v.PerChild, v.Sector, v.Min, v.Max, v.Unit.EN, v.Title.EN)
+			}
+		}
 		err := t.Flush()
 		if err != nil {
 			return err

@@ -230,15 +230,15 @@ func (s *stack) mediaTypes(t *testing.T) {
 	}
 	s.want(t, http.StatusOK, ask).decode(t, &table)
 	lines := must(csv.NewReader(bytes.NewReader(s.want(t, http.StatusOK, ask.with("Accept", "text/csv")).body)).ReadAll())(t)
-	want := [][]string{{"release", "measure", "age_first", "sector", "status", "value", "variance", "base", "decision", "policy", "notice"}}
+	want := [][]string{{"release", "measure", "age_first", "sector", "status", "value", "variance", "sd", "base", "decision", "policy", "notice"}}
 	values := 0
 	for _, cell := range table.Cells {
 		line := append([]string{"demo-1", "children"}, cell.Nodes...)
 		if cell.Value == nil {
-			line = append(line, string(cell.Status), "", "")
+			line = append(line, string(cell.Status), "", "", "")
 		} else {
 			values++
-			line = append(line, string(cell.Status), strconv.FormatInt(*cell.Value, 10), strconv.FormatFloat(table.Variance, 'g', -1, 64))
+			line = append(line, string(cell.Status), strconv.FormatInt(*cell.Value, 10), strconv.FormatFloat(table.Variance, 'g', -1, 64), "")
 		}
 		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), "policies of a test"))
 	}
