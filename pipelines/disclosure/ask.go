@@ -105,7 +105,7 @@ func (p *Published) parse(q gateway.Question) (*query, error) {
 	if err = p.resolve(c, wants); err != nil {
 		return nil, err
 	}
-	if p.l.reduce(wants, c.filter) {
+	if p.l.reduce(c, wants) {
 		c.nodes, c.grouped = nil, nil
 		if err = p.resolve(c, wants); err != nil {
 			return nil, err

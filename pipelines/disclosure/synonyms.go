@@ -3,27 +3,30 @@ package disclosure
 import (
 	"maps"
 	"slices"
+
+	"github.com/pana-exchange/pana/gateway"
 )
 
 // reduce takes out of an admitted question the filters that others imply, and puts the
 // parent in the place of an only child: what denotes the same children has one label
 // and one answer (disclosure.md 2.1). A dimension that is grouped keeps its filter,
-// which says which cells are listed. It reports whether it changed anything.
-func (l *lattice) reduce(wants map[string]*want, filter map[string]string) bool {
+// which says which cells are listed, and so does one that the statistic is about: its
+// code is not only a condition there. It reports whether it changed anything.
+func (l *lattice) reduce(c *query, wants map[string]*want) bool {
 	changed := false
 	for again := true; again; {
 		again = false
 		for _, name := range slices.Sorted(maps.Keys(wants)) {
 			w := wants[name]
 			switch {
-			case w.level >= 0:
+			case w.level >= 0, w.dim == c.stat.dim, c.stat.value != nil && w.dim.Source.Kind == gateway.EventSector:
 				continue
 			case l.superfluous(wants, w):
 				delete(wants, name)
-				delete(filter, name)
+				delete(c.filter, name)
 			case w.dim.only(w.node.Level, w.dim.place[w.node.Level][w.node.Code]):
 				w.node = w.dim.Node(w.node.Parent)
-				filter[name] = w.node.Code
+				c.filter[name] = w.node.Code
 			default:
 				continue
 			}

@@ -46,7 +46,7 @@ func randomRelease(t *testing.T, rt *rapid.T) synonymous {
 func (r synonymous) question(rt *rapid.T) gateway.Question {
 	s := rapid.SampledFrom(r.l.sets).Draw(rt, "set")
 	id := rapid.SampledFrom(s.Cubes).Draw(rt, "cube")
-	q := gateway.Question{Cube: id, Measure: rapid.SampledFrom(r.d.Cube(id).Measures).Draw(rt, "measure"), Filter: map[string]string{}}
+	q := gateway.Question{Cube: id, Measure: rapid.SampledFrom(r.p.Measures(r.d.Cube(id))).Draw(rt, "measure"), Filter: map[string]string{}}
 	for i, dim := range s.dims {
 		n, level := &r.l.dims[dim], s.Set[i].Level
 		how := rapid.IntRange(0, 2).Draw(rt, "how to name "+n.Name)
@@ -83,19 +83,20 @@ func (r synonymous) respelt(rt *rapid.T, q gateway.Question) gateway.Question {
 	grouped := func(name string) bool {
 		return slices.ContainsFunc(q.GroupBy, func(g string) bool { return strings.HasPrefix(g, name+"@") })
 	}
+	about, _, _ := strings.Cut(string(q.Measure), ".") // the dimension of a share, whose code is not only a condition
 	for _, m := range r.d.Implied {
 		then := r.d.Dimension(m.Then.Dimension)
 		_, named := again.Filter[then.Name]
 		given := r.d.Dimension(m.If.Dimension)
 		code, holds := q.Filter[given.Name]
-		if holds && !named && !grouped(then.Name) && then.Omitted != m.Then.Node && r.l.dims[r.l.byName[given.Name]].under(given.Node(code), m.If.Node) {
+		if holds && !named && then.Name != about && !grouped(then.Name) && then.Omitted != m.Then.Node && r.l.dims[r.l.byName[given.Name]].under(given.Node(code), m.If.Node) {
 			again.Filter[then.Name] = m.Then.Node
 		}
 	}
 	for name, code := range again.Filter {
 		n := &r.l.dims[r.l.byName[name]]
 		node := n.Node(code)
-		if node.Level+1 < len(n.levels) && !grouped(name) {
+		if node.Level+1 < len(n.levels) && name != about && !grouped(name) {
 			if below := n.groups[node.Level+1][n.place[node.Level][code]]; len(below) == 1 {
 				again.Filter[name] = n.levels[node.Level+1][below[0]].Code
 			}
@@ -117,14 +118,15 @@ func TestSynonymsHaveOneAnswer(t *testing.T) {
 			q := r.question(rt)
 			again := r.respelt(rt, q)
 			table, err := r.p.Ask(again)
-			if err != nil {
-				continue // a condition more than the cube's cap admits
+			first, refused := r.p.Ask(q)
+			if err != nil || refused != nil {
+				continue // a condition more than the cube's cap admits, or a share of what is not named
 			}
 			asked++
 			if len(again.Filter) > len(q.Filter) {
 				implied++
 			}
-			if a, b := bytesOf(rt, ask(rt, r.p, q)), bytesOf(rt, table); a != b {
+			if a, b := bytesOf(rt, first), bytesOf(rt, table); a != b {
 				rt.Fatalf("two spellings, two answers:\n%+v %s\n%+v %s\n%+v", q, a, again, b, r.d.Implied)
 			}
 		}
@@ -139,6 +141,7 @@ func TestEveryWayToACell(t *testing.T) {
 		r := randomRelease(t, rt)
 		for range 10 {
 			q := r.question(rt)
+			q.Measure = gateway.CountChildren
 			table := ask(rt, r.p, q)
 			for _, c := range table.Cells {
 				label := labelOf(table, c)
