@@ -218,7 +218,7 @@ func reaches(typ, bad reflect.Type, seen map[reflect.Type]bool) bool {
 // may import: functions of their arguments. No clock, no chance, no network, no file, no
 // database and no log; package dp is given its randomness as an io.Reader, and testing
 // is there for the type that only a test can have.
-var pure = strings.Fields(`bufio bytes cmp container/heap crypto/sha256 encoding/binary encoding/hex encoding/json errors
+var pure = strings.Fields(`bufio bytes cmp compress/flate container/heap crypto/sha256 encoding/binary encoding/hex encoding/json errors
 	fmt io iter maps math math/big math/bits reflect slices sort strconv strings sync testing unicode/utf8`)
 
 // The package stays pure (disclosure.md, first page): the same counts, rules and key
