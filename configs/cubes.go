@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -24,7 +23,16 @@ type cubeFile struct {
 		From string `yaml:"from"`
 		To   string `yaml:"to"`
 	} `yaml:"window"`
-	V          float64         `yaml:"v"`
+	V        float64 `yaml:"v"`
+	Profile  string  `yaml:"profile"`
+	Standing *struct {
+		Mode gateway.StandingMode `yaml:"mode"`
+	} `yaml:"standing"`
+	Public *struct {
+		Rho    string `yaml:"rho"`
+		Yearly string `yaml:"yearly"`
+		Delta  string `yaml:"delta"`
+	} `yaml:"public"`
 	Dimensions []dimensionFile `yaml:"dimensions"`
 	Cubes      []struct {
 		ID         string            `yaml:"id"`
@@ -140,11 +148,9 @@ func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contr
 	case !namePattern.MatchString(r.file.Lineage):
 		r.top.at("lineage").bad("lineage %q does not match %s", r.file.Lineage, namePattern)
 	}
-	if !(r.file.V >= minV) || math.IsInf(r.file.V, 0) {
-		r.top.at("v").bad("v must be %d or more", minV)
-	}
 	from, to := r.window()
 	r.def = &gateway.Definition{Lineage: r.file.Lineage, V: r.file.V, From: from, To: to}
+	r.readProfile()
 	for i := range r.file.Dimensions {
 		r.readDimension(&r.file.Dimensions[i], r.top.at("dimensions").at(i))
 	}

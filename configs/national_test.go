@@ -257,7 +257,7 @@ func TestDefinitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != 2 || all["demo"] == nil || all["national"] == nil {
+	if len(all) != 4 || all["demo"] == nil || all["national"] == nil || all["standing"] == nil || all["public"] == nil {
 		t.Fatalf("%d definitions", len(all))
 	}
 	for _, dim := range all["demo"].Dimensions {

@@ -12,7 +12,7 @@ type Definition struct {
 	Lineage    string      `json:"lineage"`    // id of the dataset whose releases share permanent noise
 	From       Quarter     `json:"from"`       // first quarter of the release window
 	To         Quarter     `json:"to"`         // last quarter of the window, inclusive
-	V          float64     `json:"v"`          // variance of the noise of one published count
+	V          float64     `json:"v"`          // variance of the noise of one published count; 0 where not [Definition.Noisy]
 	Dimensions []Dimension `json:"dimensions"` // every dimension that a cube uses
 	Cubes      []Cube      `json:"cubes"`
 	Values     []Value     `json:"values,omitempty"` // numbers that cubes of events add up
@@ -24,6 +24,11 @@ type Definition struct {
 	// Gate is what is decided on the sparsity gate against what it found; nil leaves
 	// it as it is.
 	Gate *GateDecision `json:"gate,omitempty"`
+	// Profile is how the lineage is protected; Standing and Public are set for the
+	// profiles of those names, and only then.
+	Profile  Profile         `json:"profile,omitempty"`
+	Standing *StandingTables `json:"standing,omitempty"`
+	Public   *PrivacyTerms   `json:"public,omitempty"`
 }
 
 // A GateDecision opens or closes grouping sets whatever the sparsity gate found
@@ -348,7 +353,7 @@ type Table struct {
 	Cells      []Cell            `json:"cells"`       // sorted by the order of codes
 	Variance   float64           `json:"variance"`    // of a value, or of one count that an estimate is made of
 	Base       int               `json:"base"`        // values are multiples of it
-	Bottom     int               `json:"bottom_code"` // smaller published counts are shown as this; 0, of sums, is none
+	Bottom     int               `json:"bottom_code"` // smaller published counts are shown as this; 0: there is none
 	Digest     string            `json:"digest"`      // of the release's published cells
 	PTables    string            `json:"ptables"`     // digest of the perturbation tables
 	Policy     Revision          `json:"policy"`

@@ -227,7 +227,7 @@ func decodeRules(d *gateway.Definition, answer any) (gateway.ReleaseRules, error
 	if err := checkReleaseFloors(rules, r.VarianceLeast); err != nil {
 		return gateway.ReleaseRules{}, err
 	}
-	if !(d.V >= r.VarianceLeast) {
+	if d.Noisy() && !(d.V >= r.VarianceLeast) {
 		return gateway.ReleaseRules{}, invalid("release %s: the variance of the noise is %g and policy demands at least %g", d.Lineage, d.V, r.VarianceLeast)
 	}
 	return rules, nil

@@ -1,6 +1,8 @@
 package policies
 
 import (
+	"cmp"
+
 	"github.com/pana-exchange/pana/gateway"
 )
 
@@ -45,7 +47,7 @@ var inputSchema any = object(map[string]any{
 		})),
 	}),
 	"definition": object(map[string]any{
-		"lineage": text, "from": text, "to": text, "variance": number,
+		"lineage": text, "from": text, "to": text, "variance": number, "profile": text,
 		"dimensions": list(object(map[string]any{
 			"name": text, "kind": text, "levels": list(text), "nodes": number, "sensitive": truth, "omitted": text,
 		})),
@@ -95,7 +97,7 @@ func definitionInput(d *gateway.Definition) map[string]any {
 		cubes[i] = map[string]any{"id": c.ID, "grain": string(c.Grain), "dimensions": c.Dimensions, "cap": c.Cap, "measures": c.Measures}
 	}
 	return map[string]any{"definition": map[string]any{
-		"lineage": d.Lineage, "from": d.From.String(), "to": d.To.String(), "variance": d.V,
+		"lineage": d.Lineage, "from": d.From.String(), "to": d.To.String(), "variance": d.V, "profile": cmp.Or(string(d.Profile), "interactive"),
 		"dimensions": dimensions, "cubes": cubes,
 	}}
 }

@@ -62,9 +62,13 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	if err != nil {
 		return gateway.Release{}, fmt.Errorf("taking a snapshot: %w", err)
 	}
+	spending, err := spendingOf(pinned.Definition)
+	if err != nil {
+		return gateway.Release{}, err
+	}
 	release, err := x.Registry.BeginRelease(ctx, registry.Build{
 		Lineage: pinned.Definition.Lineage, Snapshot: snapshot, Policy: pinned.Rules.Revision, Definition: definition, Steward: caller,
-		After: pinned.After, Yearly: pinned.Revision == RevisionYearly,
+		After: pinned.After, Yearly: pinned.Revision == RevisionYearly, Spending: spending,
 	})
 	if err != nil {
 		return gateway.Release{}, err
@@ -126,7 +130,7 @@ func (x *Exchange) count(
 		return nil, err
 	}
 	raw, err := x.Warehouse.Count(ctx, warehouse.Build{
-		Definition: d, Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
+		Definition: disclosure.Counting(d), Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
 		SubjectKey: x.Keys.SubjectKey(r.Lineage), Coverage: p.Coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
 	})
 	if err != nil {
@@ -145,10 +149,11 @@ func (x *Exchange) count(
 	if err != nil {
 		return nil, err
 	}
-	published, why, err := disclosure.ProtectAndKeep(raw, disclosure.Release{
-		ID: r.ID, Number: r.Number, Lineage: r.Lineage, Rules: p.Rules, Coverage: p.Coverage, Noise: x.Keys.PRF(r.Lineage),
-		Gate: p.Gate,
-	})
+	protection, err := x.protection(ctx, r, p)
+	if err != nil {
+		return nil, err
+	}
+	published, why, err := disclosure.ProtectAndKeep(raw, protection)
 	if err != nil {
 		return nil, fmt.Errorf("protecting release %s: %w", r.ID, err)
 	}
@@ -266,8 +271,9 @@ func (x *Exchange) Releases(ctx context.Context, caller gateway.Caller) ([]gatew
 // carries no count.
 type Catalogue struct {
 	gateway.Release
-	Pinned Pinned `json:"pinned"`
-	Notice string `json:"notice"` // about the policies in force
+	Pinned  Pinned              `json:"pinned"`
+	Privacy *disclosure.Privacy `json:"privacy,omitempty"` // of a public lineage
+	Notice  string              `json:"notice"`            // about the policies in force
 }
 
 // Release returns the catalogue of one release.
@@ -282,6 +288,10 @@ func (x *Exchange) Release(ctx context.Context, caller gateway.Caller, id gatewa
 		if err != nil {
 			return Catalogue{}, fmt.Errorf("reading the pinned definition: %w", err)
 		}
+	}
+	c.Privacy, err = x.privacy(ctx, release, &c.Pinned)
+	if err != nil {
+		return Catalogue{}, err
 	}
 	return c, nil
 }

@@ -56,6 +56,10 @@ func (x *Exchange) page(ctx context.Context, r gateway.Release, p *Pinned, publi
 	if err != nil {
 		return nil, err
 	}
+	if d.Profile != gateway.Interactive {
+		page.Profile, page.Protection = d.Profile, p.Budget.String()
+		return page.Canonical() // what the twin's attacks try is another noise
+	}
 	if x.Twin != nil {
 		page.Twin, err = x.Twin(ctx, d, p.Rules)
 		if err != nil {

@@ -42,6 +42,7 @@ const (
 	RevisionNone   Revision = ""       // there were none, or they wait
 	RevisionRipe   Revision = "ripe"   // enough children changed to hide each: all are counted
 	RevisionYearly Revision = "yearly" // all are counted, once in 365 days
+	RevisionAnew   Revision = "anew"   // of public lineages: all are counted, always
 )
 
 // Counted says which batches the quarters of a release count.
@@ -56,6 +57,8 @@ func (p *Pinned) History() string {
 	switch {
 	case p.After == "":
 		return "the first release of its lineage\n"
+	case p.Revision == RevisionAnew:
+		return fmt.Sprintf("follows %s; everything that was reported is counted anew, and paid for from the privacy budget\n", p.After)
 	case p.Revision == RevisionNone:
 		return fmt.Sprintf("follows %s; its quarters count what they counted there, and what came late waits\n", p.After)
 	}
@@ -110,6 +113,9 @@ func (x *Exchange) follow(ctx context.Context, p *Pinned, asked Revision) (*past
 	if asked != RevisionNone && asked != RevisionYearly {
 		return nil, gateway.Errorf(gateway.Invalid, "a build may ask for the revision %q; late records are counted by themselves when they are enough", RevisionYearly)
 	}
+	if asked == RevisionYearly && !d.Noisy() {
+		return nil, gateway.Errorf(gateway.Invalid, "lineage %s has no yearly revision: exact tables are frozen, and public ones count everything anyway", d.Lineage)
+	}
 	if d.To.Last() >= gateway.DayOf(x.Now()) {
 		return nil, gateway.Errorf(gateway.Invalid, "quarter %s has not ended; a quarter enters a release whole (the window is %s to %s)", d.To, d.From, d.To)
 	}
@@ -125,6 +131,12 @@ func (x *Exchange) follow(ctx context.Context, p *Pinned, asked Revision) (*past
 		}
 	}
 	p.After, p.Revision = past.last, asked
+	if d.Profile == gateway.Public {
+		// Noise and budget are for what a release counts, whatever that is. To ask true
+		// counts which records may wait would be a rule that the proof does not know
+		// (disclosure.md 2.10).
+		p.Revision, past.current = RevisionAnew, nil
+	}
 	return past, x.refuseGone(ctx, p, past)
 }
 
@@ -242,6 +254,7 @@ func (p *past) coverage(today *gateway.Coverage, closed map[gateway.Quarter]uint
 
 // ripe decides whether what came late for closed quarters is counted now. Where, by
 // the periods that they declare, no batch can have brought anything, nothing is read.
+// For exact tables it never is: the difference of two of them tells who changed.
 func (x *Exchange) ripe(ctx context.Context, b warehouse.Build, batches []gateway.Batch) (bool, error) {
 	late := map[gateway.LoadID]gateway.AgencyID{}
 	for _, batch := range batches {
@@ -251,7 +264,7 @@ func (x *Exchange) ripe(ctx context.Context, b warehouse.Build, batches []gatewa
 			}
 		}
 	}
-	if len(late) == 0 {
+	if len(late) == 0 || b.Definition.Frozen() {
 		return false, nil
 	}
 	changes, err := x.Warehouse.Changes(ctx, b, late)

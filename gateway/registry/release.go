@@ -21,8 +21,9 @@ type Build struct {
 	Definition []byte         // the definition and its rules, JSON
 	Steward    gateway.Caller // who builds it
 	// After is the last public release, whose quarters are closed; "" for the first.
-	After  gateway.ReleaseID
-	Yearly bool // it takes everything that came late, once in a year
+	After    gateway.ReleaseID
+	Yearly   bool      // it takes everything that came late, once in a year
+	Spending *Spending // of a public lineage
 }
 
 // lineageID is the form of a lineage: a part of a release's id and of noise labels.
@@ -32,8 +33,9 @@ var lineageID = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 const maxReason = 2000
 
 // BeginRelease reserves the next number of a lineage and logs the intent. It reports
-// Conflict while another release of the lineage is being built, and for one that may
-// not follow those that were public: of another lineage, or too soon.
+// Conflict while another release of the lineage is being built, for one that may not
+// follow those that were public (of another lineage, or too soon), and for one that
+// the privacy budget of the lineage does not allow.
 func (r *Registry) BeginRelease(ctx context.Context, b Build) (gateway.Release, error) {
 	if !lineageID.MatchString(b.Lineage) {
 		return gateway.Release{}, gateway.Errorf(gateway.Invalid, "a lineage matches %s", lineageID)
@@ -62,7 +64,14 @@ func (r *Registry) BeginRelease(ctx context.Context, b Build) (gateway.Release, 
 		if err != nil {
 			return internal("storing a release", err)
 		}
-		return c.logRelease(ctx, ledger.ReleaseIntent, b.Steward.Key, rel, ledger.Intended, nil)
+		var detail any
+		if b.Spending != nil {
+			if err := c.spend(ctx, rel, *b.Spending); err != nil {
+				return err
+			}
+			detail = map[string]string{"rho": decimal(b.Spending.Rho), "yearly": decimal(b.Spending.Yearly)}
+		}
+		return c.logRelease(ctx, ledger.ReleaseIntent, b.Steward.Key, rel, ledger.Intended, detail)
 	})
 	if err != nil {
 		return gateway.Release{}, err

@@ -51,8 +51,8 @@ func (p *Published) Ask(q gateway.Question) (*gateway.Table, error) {
 	}
 	t := &gateway.Table{
 		Release: p.head.Release, Cube: c.cube.ID, Label: c.label, Measure: c.measure, Filter: c.filter,
-		Variance: p.head.Definition.V, Base: Base, Bottom: p.head.Rules.ThresholdMin,
-		Dimensions: []string{}, Digest: p.digest, PTables: p.tables, Policy: p.head.Rules.Revision, Notes: c.notes(p.l),
+		Variance: p.variance(c.set), Base: p.base(), Bottom: p.bottom(),
+		Dimensions: []string{}, Digest: p.digest, PTables: p.tables, Policy: p.head.Rules.Revision, Notes: p.notes(c),
 	}
 	if v := c.stat.value; v != nil && c.stat.kind == statSum {
 		t.Variance, t.Base, t.Bottom = sumVariance(v, p.head.Definition.V), int(v.Precision), 0

@@ -34,17 +34,21 @@ const (
 // (disclosure.md 2.5). It is for linear unbiased attackers who know nobody; see the
 // package comment for who does better.
 type Budget struct {
-	V      float64       `json:"v"`        // declared
-	A      float64       `json:"a"`        // the best attacker's variance is V/A
-	Needed float64       `json:"v_needed"` // 7.8 A
-	D1     int           `json:"d1"`       // largest deviation of the permanent layer
-	D2     int           `json:"d2"`       // and of the release layer
-	Cells  int           `json:"cells"`    // by the code lists
-	Depths []DepthBudget `json:"depths"`   // by number of non-root dimensions
-	Cubes  []CubeBudget  `json:"cubes"`
-	Sets   []SetBudget   `json:"sets"`
+	Profile gateway.Profile `json:"profile,omitempty"`
+	V       float64         `json:"v"`        // declared
+	A       float64         `json:"a"`        // the best attacker's variance is V/A
+	Needed  float64         `json:"v_needed"` // 7.8 A
+	D1      int             `json:"d1"`       // largest deviation of the permanent layer
+	D2      int             `json:"d2"`       // and of the release layer
+	Cells   int             `json:"cells"`    // by the code lists
+	Depths  []DepthBudget   `json:"depths"`   // by number of non-root dimensions
+	Cubes   []CubeBudget    `json:"cubes"`
+	Sets    []SetBudget     `json:"sets"`
 	// Choices are what would lower A, strongest first; set when V is too small.
 	Choices []Choice `json:"choices,omitempty"`
+	// Standing and Public are what those profiles are judged by.
+	Standing *StandingBudget `json:"standing,omitempty"`
+	Public   *PublicBudget   `json:"public,omitempty"`
 }
 
 // DepthBudget is A over the cells that name this many dimensions.
@@ -70,6 +74,10 @@ type SetBudget struct {
 	Cells    int      `json:"cells"`
 	Measures int      `json:"measures"`
 	Values   int      `json:"values,omitempty"`
+	// Of the profiles other than the interactive one: the variance of a value, the
+	// largest where cells differ, and of public sets the most cells of one child.
+	Variance float64 `json:"variance,omitempty"`
+	Reach    int     `json:"cells_of_a_child,omitempty"`
 }
 
 // A Choice is one way to need less noise.
@@ -90,6 +98,9 @@ func Plan(d *gateway.Definition) (*Budget, error) {
 	if err = l.checkGate(); err != nil {
 		return nil, err
 	}
+	if d.Profile != gateway.Interactive {
+		return planFor(l)
+	}
 	f := newFamily(l)
 	b := &Budget{V: d.V, A: f.largest(), Cells: l.cells}
 	b.Needed = BudgetFactor * b.A
@@ -104,7 +115,7 @@ func Plan(d *gateway.Definition) (*Budget, error) {
 		})
 	}
 	for _, s := range l.sets {
-		b.Sets = append(b.Sets, SetBudget{s.key, s.Cubes, s.cells, len(s.Measures), len(s.values)})
+		b.Sets = append(b.Sets, SetBudget{Set: s.key, Cubes: s.Cubes, Cells: s.cells, Measures: len(s.Measures), Values: len(s.values)})
 	}
 	return b, b.check(d)
 }
@@ -208,6 +219,9 @@ func choices(d *gateway.Definition) []Choice {
 // String returns the budget as a page for people.
 func (b *Budget) String() string {
 	var s strings.Builder
+	if b.Profile != gateway.Interactive {
+		return b.plain()
+	}
 	fmt.Fprintf(&s, "A %.3f, V needed %.1f, V declared %g; deviations up to %d + %d; %d cells in %d grouping sets\n",
 		b.A, b.Needed, b.V, b.D1, b.D2, b.Cells, len(b.Sets))
 	for _, c := range b.Cubes {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -65,7 +66,7 @@ func (p *Published) Encode(w io.Writer) error {
 		if p.closed[s.index] {
 			continue
 		}
-		_, err = w.Write(p.cells[s.index].append(s, nil))
+		_, err = w.Write(p.cells[s.index].append(s, p.signed(), nil))
 		if err != nil {
 			return fmt.Errorf("writing a release: %w", err)
 		}
@@ -73,14 +74,18 @@ func (p *Published) Encode(w io.Writer) error {
 	return nil
 }
 
-func (c *published) append(s *set, b []byte) []byte {
+func (c *published) append(s *set, signed bool, b []byte) []byte {
 	for i, st := range c.status {
 		b = append(b, byte(st))
 		if st != statusValue {
 			continue
 		}
 		for _, m := range s.Measures {
-			b = binary.AppendUvarint(b, uint64(c.values[m][i])) //nolint:gosec // at least the bottom code
+			if v := c.values[m][i]; signed {
+				b = binary.AppendVarint(b, v)
+			} else {
+				b = binary.AppendUvarint(b, uint64(v)) //nolint:gosec // not negative
+			}
 		}
 		b = c.appendSums(s, i, b)
 	}
@@ -95,6 +100,9 @@ func (p *Published) seal() error {
 		return err
 	}
 	p.digest = hex.EncodeToString(h.Sum(nil))
+	if len(p.head.Tables) == 0 { // of a profile without keyed noise
+		return nil
+	}
 	tables := sha256.Sum256(p.head.Tables)
 	p.tables = hex.EncodeToString(tables[:])
 	return nil
@@ -197,11 +205,11 @@ func (p *Published) decodeCells(s *set, b []byte) (published, []byte, error) {
 			continue
 		}
 		for _, m := range s.Measures {
-			v, n := binary.Uvarint(b)
+			v, n := p.varint(b)
 			if n <= 0 || n > 1 && b[n-1] == 0 || !p.publishable(v) {
 				return c, nil, errDecode("a cell's value is damaged")
 			}
-			c.values[m][i], b = int64(v), b[n:] //nolint:gosec // publishable bounds it
+			c.values[m][i], b = v, b[n:]
 		}
 		var ok bool
 		if b, ok = c.decodeSums(s, i, b); !ok {
@@ -211,9 +219,14 @@ func (p *Published) decodeCells(s *set, b []byte) (published, []byte, error) {
 	return c, b, nil
 }
 
-// publishable reports whether a value can have come out of protection: a multiple
-// of the base, or the bottom code. A file with another value was not made here.
-func (p *Published) publishable(v uint64) bool {
-	bottom := p.head.Rules.ThresholdMin
-	return v < 1<<52 && bottom >= 0 && (v == uint64(bottom) || v > uint64(bottom) && v%Base == 0)
+// varint reads a value; n is 0 or less when there is none.
+func (p *Published) varint(b []byte) (v int64, n int) {
+	if p.signed() {
+		return binary.Varint(b)
+	}
+	u, n := binary.Uvarint(b)
+	if u > math.MaxInt64 {
+		return 0, 0
+	}
+	return int64(u), n
 }

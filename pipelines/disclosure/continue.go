@@ -31,10 +31,14 @@ func Continue(before, after Parameters) error {
 	switch {
 	case a.Lineage != b.Lineage:
 		return gateway.Errorf(gateway.Conflict, "lineage %s does not continue lineage %s", b.Lineage, a.Lineage)
-	case a.V != b.V:
+	case a.Profile == b.Profile && a.V != b.V:
 		return gateway.Errorf(gateway.Conflict, "lineage %s has V %g, for ever: with V %g its cells would get a second noise", b.Lineage, a.V, b.V)
 	}
-	err := continueRules(before.Rules, after.Rules)
+	err := continueProfile(a, b)
+	if err != nil {
+		return err
+	}
+	err = continueRules(before.Rules, after.Rules)
 	if err != nil {
 		return err
 	}
@@ -46,6 +50,9 @@ func Continue(before, after Parameters) error {
 	}
 	if !slices.Equal(sharedFacts(a, b), sharedFacts(b, a)) {
 		return gateway.Errorf(gateway.Conflict, "lineage %s declares other implications than it did; a cell would get a second label", b.Lineage)
+	}
+	if b.Frozen() || b.Profile == gateway.Public {
+		return nil // the audit knows what was shown, and the ledger what was spent
 	}
 	_, err = Plan(together(a, b))
 	if err != nil {

@@ -16,6 +16,9 @@ func checkDefinition(d *gateway.Definition) error {
 	if d == nil || d.Lineage == "" || len(d.Cubes) == 0 {
 		return gateway.Errorf(gateway.Invalid, "a release definition needs a lineage and a cube")
 	}
+	if err := checkProfile(d); err != nil {
+		return err
+	}
 	if len(d.Dimensions) > maxDimensions {
 		return gateway.Errorf(gateway.Invalid, "a release has at most %d dimensions", maxDimensions)
 	}

@@ -3,6 +3,7 @@ package disclosure
 import (
 	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -23,7 +24,7 @@ type Release struct {
 	Rules gateway.ReleaseRules
 	// Coverage is required: without it nothing is known to be reported.
 	Coverage *gateway.Coverage
-	// Noise is required: a PRF under K_noise, 32 random bytes that nobody who asks or
+	// Noise is required but for public releases: a PRF under K_noise, 32 random bytes that nobody who asks or
 	// approves can read, never rotated within a lineage. A second key would be a
 	// second independent noise on the same counts, and two looks average
 	// (disclosure.md 2.2). If it leaks, treat all published values as exact.
@@ -31,6 +32,16 @@ type Release struct {
 	// Gate is what the sparsity gate of the lineage's earlier releases decided
 	// ([Published.Gate]); nil, for a first release, judges every grouping set now.
 	Gate *Gate
+	// Random is required for public releases and only there: crypto/rand.Reader. Noise
+	// must be absent then (disclosure.md 2.10).
+	Random io.Reader
+	// Earlier are the releases of the lineage that ever answered, for exact tables.
+	Earlier []*Published
+}
+
+// numbered reports whether the id is the lineage of the definition and the number.
+func (rel *Release) numbered(d *gateway.Definition) bool {
+	return rel.Number >= 1 && rel.Lineage == d.Lineage && string(rel.ID) == fmt.Sprintf("%s-%d", rel.Lineage, rel.Number)
 }
 
 // A state is what becomes of a cell. The first rule that hides it is kept, for the
@@ -70,6 +81,8 @@ type protector struct {
 	alias []map[int]cellRef // by set: the synonyms among its cells
 	added [][]addition      // by set and value: what becomes of its sums
 	label []byte            // scratch, of the cell at hand
+	// summing replaces the values, where tables are sums (additive.go).
+	summing *summing
 }
 
 // A cellRef is a cell of a set.
@@ -98,6 +111,13 @@ func Protect(raw *Raw, rel Release) (*Published, error) {
 // ProtectAndKeep is [Protect], and also returns why each cell is what it is, to be
 // sealed.
 func ProtectAndKeep(raw *Raw, rel Release) (*Published, *Reasons, error) {
+	c, err := raw.borrow()
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.l.def.Profile != gateway.Interactive {
+		return protectAs(raw, c, rel)
+	}
 	p, err := runRules(raw, rel)
 	if err != nil {
 		return nil, nil, err
@@ -141,7 +161,7 @@ func runRules(raw *Raw, rel Release) (*protector, error) {
 func newProtector(c *counted, rel Release) (*protector, error) {
 	d := c.l.def
 	switch {
-	case rel.Number < 1 || rel.Lineage != d.Lineage || string(rel.ID) != fmt.Sprintf("%s-%d", rel.Lineage, rel.Number):
+	case !rel.numbered(d):
 		return nil, gateway.Errorf(gateway.Invalid, "release %s is not the lineage of its definition, a hyphen and a number from 1", rel.ID)
 	case rel.Noise == nil || rel.Coverage == nil:
 		return nil, gateway.Errorf(gateway.Internal, "a release is protected with a noise key and the agencies' coverage")

@@ -71,18 +71,21 @@ var names = []Reason{
 
 // reasons encodes the states: a line of magic and, compressed, one byte a cell, set by
 // set: the reason's number in names.
-func (p *protector) reasons() (*Reasons, error) {
+func (p *protector) reasons() (*Reasons, error) { return reasonsOf(p.l, p.states, p.gate.closed) }
+
+// reasonsOf encodes states by set and cell, with what the gate closes by set.
+func reasonsOf(l *lattice, states [][]state, closed []bool) (*Reasons, error) {
 	var b bytes.Buffer
 	b.WriteString(reasonsMagic)
 	w, err := flate.NewWriter(&b, flate.DefaultCompression)
 	if err != nil {
 		return nil, fmt.Errorf("keeping the reasons: %w", err)
 	}
-	for _, s := range p.l.sets {
+	for _, s := range l.sets {
 		cells := make([]byte, s.cells)
-		for c, st := range p.states[s.index] {
+		for c, st := range states[s.index] {
 			why := st.reason()
-			if p.gate.closed[s.index] {
+			if closed[s.index] {
 				why = ReasonGate
 			}
 			cells[c] = byte(slices.Index(names, why)) //nolint:gosec // every reason is in names

@@ -54,6 +54,9 @@ func (p *Published) statistic(c *gateway.Cube, m gateway.Measure) (statistic, er
 	if slices.Contains(c.Measures, m) {
 		return statistic{}, nil
 	}
+	if p.l.def.Profile != gateway.Interactive {
+		return statistic{}, onlyCounts(c)
+	}
 	name, stat, _ := strings.Cut(string(m), ".")
 	if slices.Contains(c.Values, name) {
 		kind := map[string]statKind{gateway.StatSum: statSum, "mean": statMean}[stat]
@@ -83,6 +86,9 @@ func (p *Published) statistic(c *gateway.Cube, m gateway.Measure) (statistic, er
 // stands for every whole percentage.
 func (p *Published) Measures(c *gateway.Cube) []gateway.Measure {
 	all := slices.Clone(c.Measures)
+	if p.l.def.Profile != gateway.Interactive {
+		return all
+	}
 	for _, id := range c.Values {
 		all = append(all, gateway.SumOf(id), gateway.Measure(id+".mean"))
 	}

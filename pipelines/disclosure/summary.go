@@ -10,7 +10,8 @@ type Summary struct {
 	// Cubes are the same over all sets of a cube.
 	Cubes []SetSummary `json:"cubes"`
 	// Sums are the same by value, over the cells that carry it.
-	Sums []SetSummary `json:"sums,omitempty"`
+	Sums  []SetSummary `json:"sums,omitempty"`
+	Audit *Audit       `json:"audit,omitempty"` // of exact tables
 }
 
 // A SetSummary describes one grouping set, or all of a cube's.
@@ -81,12 +82,19 @@ func (t *tallied) summary(name string) SetSummary {
 }
 
 func (p *protector) summary() Summary {
+	sum := summarise(p.l, p.states, p.gate.closed)
+	sum.Sums = p.sumSummaries()
+	return sum
+}
+
+// summarise counts states, by set and cell; closed sets by set.
+func summarise(l *lattice, states [][]state, closed []bool) Summary {
 	var sum Summary
 	cubes := map[string]*tallied{}
-	for _, s := range p.l.sets {
+	for _, s := range l.sets {
 		var t tallied
-		gated := p.gate.closed[s.index]
-		t.add(p.states[s.index], gated)
+		gated := closed[s.index]
+		t.add(states[s.index], gated)
 		sum.Cells += t.cells
 		page := t.summary(s.key)
 		page.Gated = gated
@@ -95,13 +103,12 @@ func (p *protector) summary() Summary {
 			if cubes[id] == nil {
 				cubes[id] = &tallied{}
 			}
-			cubes[id].add(p.states[s.index], gated)
+			cubes[id].add(states[s.index], gated)
 		}
 	}
-	for _, c := range p.l.def.Cubes {
+	for _, c := range l.def.Cubes {
 		sum.Cubes = append(sum.Cubes, cubes[c.ID].summary(c.ID))
 	}
-	sum.Sums = p.sumSummaries()
 	return sum
 }
 

@@ -51,6 +51,9 @@ type fence struct {
 
 // Widths computes the audit. It looks at published cells only.
 func (p *Published) Widths() Widths {
+	if p.l.def.Profile != gateway.Interactive {
+		return p.otherWidths()
+	}
 	f := p.newFence()
 	for range maxWidthRounds {
 		f.changed = false

@@ -37,6 +37,10 @@ type HistogramOptions struct {
 	// never comes from a key. Keyed, because nobody should be able to choose records
 	// so that a certain cell of a child is dropped.
 	Bound gateway.PRF
+	// Counted says that the cells were counted elsewhere, over whole children, and are
+	// filled in with [Histogram.Put]. Then nothing can be dropped any more: Terms.Cells
+	// must be all that a child can be in by the code lists, and Bound must be nil.
+	Counted bool
 }
 
 // A Contribution is one cell that a child is in.
@@ -54,6 +58,7 @@ type Contribution struct {
 type Histogram struct {
 	plan plan
 	add  func(child []byte, cells []Contribution) error
+	put  func(nodes []string, children int64) error
 	take func() (*counts, error)
 }
 
@@ -66,6 +71,7 @@ type plan struct {
 	set      gateway.GroupingSet
 	codes    [][]string // a dimension's codes at its level, in the order of the list
 	keep     *selectable
+	counted  bool
 }
 
 // counts is what a Histogram hides. It holds no more about a child than the cells
@@ -97,11 +103,11 @@ func NewHistogram(o *HistogramOptions) (*Histogram, error) {
 		c.index = append(c.index, at)
 	}
 	c.children, c.sums = make([]int64, p.cells()), make([]int64, p.cells())
-	return &Histogram{plan: *p, add: c.add, take: c.take}, nil
+	return &Histogram{plan: *p, add: c.add, put: c.put, take: c.take}, nil
 }
 
 func newPlan(o *HistogramOptions) (*plan, error) {
-	if o == nil || o.Bound == nil || !validRelease(o.Release) {
+	if o == nil || (o.Bound == nil) != o.Counted || !validRelease(o.Release) {
 		return nil, gateway.Errorf(gateway.Invalid, "a histogram needs a definition, a release and a keyed function")
 	}
 	err := validDefinition(o.Definition)
@@ -116,10 +122,14 @@ func newPlan(o *HistogramOptions) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if most := reach(o.Definition, set); o.Terms.Cells > most {
+	most := reach(o.Definition, set)
+	switch {
+	case o.Terms.Cells > most:
 		return nil, gateway.Errorf(gateway.Invalid, "terms: no child can be in more than %d cells of this grouping set", most)
+	case o.Counted && (o.Terms.Cells < most || o.Measure != gateway.CountChildren):
+		return nil, gateway.Errorf(gateway.Invalid, "terms: cells that are counted already are of children, of whom one may be in %d of this grouping set", most)
 	}
-	p := &plan{lineage: o.Definition.Lineage, terms: o.Terms, set: set}
+	p := &plan{lineage: o.Definition.Lineage, terms: o.Terms, set: set, counted: o.Counted}
 	p.question = Question{Release: o.Release, Measure: o.Measure, Set: set.Key(o.Definition)}
 	for _, sd := range set {
 		var codes []string
@@ -207,6 +217,38 @@ func (h Histogram) Add(child []byte, cells []Contribution) error {
 	return h.add(child, cells)
 }
 
+// Put fills in a cell of a histogram that is [HistogramOptions.Counted]: its distinct
+// children, each cell at most once. That a child is counted once in a cell, and in
+// cells of one node a partition dimension only, is the caller's promise: the privacy
+// of the answer rests on it.
+//
+// An error names the grouping set, never cell or value, and leaves the histogram as
+// it was.
+func (h Histogram) Put(nodes []string, children int64) error {
+	if h.put == nil {
+		return errUnmade()
+	}
+	return h.put(nodes, children)
+}
+
+func (c *counts) put(nodes []string, children int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cell, ok := c.cell(nodes)
+	switch {
+	case c.taken:
+		return errTaken()
+	case !c.plan.counted:
+		return gateway.Errorf(gateway.Invalid, "grouping set %q: its cells are not counted elsewhere; children are added one by one", c.plan.question.Set)
+	case !ok:
+		return gateway.Errorf(gateway.Invalid, "grouping set %q: a cell is of a code that is not registered", c.plan.question.Set)
+	case children <= 0 || children > maxChildren || c.children[cell] != 0:
+		return gateway.Errorf(gateway.Internal, "grouping set %q: a cell comes twice, or its count is none", c.plan.question.Set)
+	}
+	c.children[cell], c.sums[cell] = children, children
+	return nil
+}
+
 func errUnmade() error {
 	return gateway.Errorf(gateway.Internal, "the histogram was not made by NewHistogram")
 }
@@ -224,6 +266,8 @@ func (c *counts) add(child []byte, cells []Contribution) error {
 	switch {
 	case c.taken:
 		return errTaken()
+	case c.plan.counted:
+		return gateway.Errorf(gateway.Invalid, "grouping set %q: its cells are counted elsewhere, and a child more would be counted twice", c.plan.question.Set)
 	case len(child) == 0 || len(child) > MaxChild || bytes.Compare(child, c.last) <= 0:
 		return gateway.Errorf(gateway.Internal, "grouping set %q: children come once each, in ascending order", c.plan.question.Set)
 	case c.added == maxChildren:

@@ -52,8 +52,11 @@ type Page struct {
 	Attackers  []Attacker         `json:"attackers"`
 	Widths     disclosure.Widths  `json:"widths"`
 	Twin       *Twin              `json:"twin"` // null: the attacks were not run
-	Rows       []Rows             `json:"rows"`
-	Reports    []Reports          `json:"reports"`
+	// Of the profiles other than the interactive one: which, and in words what protects.
+	Profile    gateway.Profile `json:"profile,omitempty"`
+	Protection string          `json:"protection,omitempty"`
+	Rows       []Rows          `json:"rows"`
+	Reports    []Reports       `json:"reports"`
 }
 
 // A Cube is what the release lets people ask.

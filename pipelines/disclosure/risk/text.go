@@ -93,9 +93,13 @@ func (p *Page) writePoints(s *sheet) {
 	s.point("If you approve, researchers with a granted purpose can ask %s numbers about the events of %s to %s. Nothing else can be asked.",
 		grouped(p.asked()), p.From, p.To)
 	s.point("About %d %% of these numbers are hidden, because few children or none stand behind them.", p.hidden())
-	s.point("Every other number is blurred on purpose. Whoever combines all of them is still wrong by about %s children or more about any one of them.",
-		plain(p.smallestDeviation()))
+	if p.Profile == "" {
+		s.point("Every other number is blurred on purpose. Whoever combines all of them is still wrong by about %s children or more about any one of them.",
+			plain(p.smallestDeviation()))
+	}
 	switch held := p.held(); {
+	case p.Profile != "":
+		p.writeProfilePoint(s)
 	case p.Twin == nil:
 		s.point("Attacks on invented children were NOT run for this release (section 5).")
 	case held < len(p.Twin.Attacks):
@@ -224,6 +228,10 @@ func (p *Page) smallestDeviation() float64 {
 
 func (p *Page) writeAttackers(s *sheet) {
 	s.title("4. What an attacker could do")
+	if p.Profile != "" {
+		p.writeProtection(s)
+		return
+	}
 	s.say("Every number shown carries noise: it is typically off by about %s children, never by more than %d. The noise of a number is the same however "+
 		"and whoever asks, so asking again gains nothing.", plain(sd(p.V)), p.Deviation)
 	s.say("The same children are counted in several tables, so an attacker can combine numbers to reduce the noise. We computed what the best possible combination "+
@@ -244,6 +252,10 @@ func narrowly(percent int) string {
 
 func (p *Page) writeTwin(s *sheet) {
 	s.title("5. How attacks went on invented children")
+	if p.Profile != "" {
+		s.say("The attacks are of another kind of release, and were not run. Section 4 says what holds for this one.")
+		return
+	}
 	if p.Twin == nil {
 		s.say("The attacks were not run for this release. Ask the steward to build it on a gateway that runs them, or judge by sections 3 and 4 alone.")
 		return

@@ -82,6 +82,9 @@ func short(name string) string {
 }
 
 func (p *Page) writeDepths(s *sheet) {
+	if p.Profile != "" {
+		return
+	}
 	s.line("")
 	s.say("B. The best linear attacker by how many attributes a number names: A, and the standard deviation sqrt(V/A) that is left. V is %s; this release needs %s or more.",
 		plain(p.V), plain(p.Needed))

@@ -110,7 +110,9 @@ func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 func (p *Page) watch() []string {
 	var list []string
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	if p.Twin == nil {
+	if p.Profile != "" {
+		p.watchProfile(add)
+	} else if p.Twin == nil {
 		add("The attacks of section 5 were not run.")
 	} else if n := len(p.Twin.Attacks) - p.held(); n > 0 {
 		add("%s of section 5 got further than allowed: do not approve before somebody has explained it to you.", attacks(n))

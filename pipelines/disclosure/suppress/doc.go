@@ -42,9 +42,7 @@
 // rounded inwards. In tables of three and more dimensions whole numbers can narrow
 // an interval a little further.
 //
-// Where it is coarser than the specification: the near-parent rule compares with K
-// and draws no threshold, because the draw needs the members' keys; in components of
-// more than 100,000 entries a repair chooses by dual prices instead of trying every
+// Where it is coarser than the specification: in components of more than 100,000 entries a repair chooses by dual prices instead of trying every
 // candidate, several far from one another at once; a cell of an earlier release counts
 // as known at its present value, which gives an attacker more and not less. A
 // combination of hidden magnitudes that one contributor dominates is not looked for

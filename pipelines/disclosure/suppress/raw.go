@@ -12,6 +12,8 @@ import (
 // A Count is what a build found in one non-empty base cell.
 type Count struct {
 	Children int64 // distinct children
+	// Key is the sum of their subject keys modulo 2^64, for Rules.Edge.
+	Key uint64
 	// Units are the children by reporting unit, for rule 2; a child may be in
 	// several. Empty where no contract declares a unit.
 	Units []Part
@@ -40,6 +42,8 @@ const (
 // A Raw is for one goroutine.
 type Raw struct {
 	base gateway.GroupingSet
+	size int
+	fits func() error
 	add  func([]string, Count) error
 	take func() (*counted, error)
 }
@@ -70,12 +74,21 @@ func newRaw(t *Tables, l limits) (*Raw, error) {
 		return nil, err
 	}
 	c := &counted{s: s, l: l, base: make([]Count, s.size), seen: make([]bool, s.size), work: maxWork}
-	return &Raw{base: s.base(), add: c.add, take: c.take}, nil
+	return &Raw{base: s.base(), size: s.open(), fits: s.auditable, add: c.add, take: c.take}, nil
 }
 
 // Base returns the crossing that Add takes: each dimension of the tables at the
 // finest level that a table uses, sorted by name.
 func (r Raw) Base() gateway.GroupingSet { return slices.Clone(r.base) }
+
+// Unknowns returns how many base cells there are beside the structural zeros. No
+// data is looked at.
+func (r Raw) Unknowns() int { return r.size }
+
+// Auditable returns an error of kind TooLarge when the audit might be too large to
+// attempt: if every base cell were hidden and hung together. Tables that pass are
+// refused for their size whatever they hold only if the audit takes too long.
+func (r Raw) Auditable() error { return r.fits() }
 
 // Add puts in a base cell: one code a dimension of [Raw.Base], in that order. In a
 // multi dimension the code is of any level and "" is the root, counted separately,
@@ -117,7 +130,7 @@ func (c *counted) add(nodes []string, n Count) error {
 		return gateway.Errorf(gateway.Internal, "the counts of a base cell contradict one another or the rules")
 	}
 	c.seen[b] = true
-	c.base[b] = Count{Children: n.Children, Units: slices.Clone(n.Units), Parts: slices.Clone(n.Parts)}
+	c.base[b] = Count{Children: n.Children, Key: n.Key, Units: slices.Clone(n.Units), Parts: slices.Clone(n.Parts)}
 	return nil
 }
 
@@ -183,6 +196,7 @@ func (c *counted) sum(column []int32) int64 {
 // A tally is everything that the rules look at in one cell.
 type tally struct {
 	children, value int64
+	key             uint64
 	units           []Part // by key
 	parts           []Part // by amount, the largest first
 }
@@ -192,6 +206,7 @@ func (c *counted) tally(column []int32) tally {
 	units, parts := map[uint64]int64{}, map[uint64]int64{}
 	for _, b := range column {
 		t.children += c.base[b].Children
+		t.key += c.base[b].Key
 		for _, p := range c.base[b].Units {
 			units[p.Key] += p.Amount
 		}

@@ -25,6 +25,10 @@ type Rules struct {
 	// Threshold draws the secret threshold of a cell from its label (disclosure.md
 	// 2.4 rule 1); nil means K everywhere. What it returns below K counts as K.
 	Threshold func(label string) int64
+	// Edge draws the secret threshold of a minority, the children of a parent who are
+	// not in the cell, from their number and the sum of their subject keys (disclosure.md
+	// 2.4 rule 4); nil means K everywhere. What it returns below K counts as K.
+	Edge func(minority int64, key uint64) int64
 	// Magnitude says that tables show sums of contributions and not children.
 	Magnitude bool
 	// NeedUnits hides cells to which fewer than two units report, or one unit more
@@ -51,7 +55,7 @@ type Rules struct {
 type limits struct {
 	Rules
 
-	near         int64 // rule 4: fewest children of the parent outside the cell
+	near         int64 // rule 4: fewest children of the parent outside the cell; Edge may ask for more
 	dominantOf   int   // how many contributors dominance adds up
 	insidersFree bool  // leaves the insiders out
 }
@@ -146,7 +150,7 @@ func (c *counted) primary(at *cell, t *tally) Rule {
 	case c.l.NeedUnits && (len(t.units) < 2 || t.units[0].Amount*100 > maxUnitPercent*t.children):
 		return RuleUnits
 	}
-	if rule := c.beside(at, t.children); rule != "" {
+	if rule := c.beside(at, t); rule != "" {
 		return rule
 	}
 	if c.l.Magnitude {
@@ -158,25 +162,34 @@ func (c *counted) primary(at *cell, t *tally) Rule {
 // beside compares a cell with its parents, one up along each of its dimensions. A
 // parent of the same column is the same children by definition: an only child in
 // the tree, or an implied condition (disclosure.md 2.1).
-func (c *counted) beside(at *cell, children int64) Rule {
+func (c *counted) beside(at *cell, t *tally) Rule {
 	for i, sd := range at.set {
 		set, nodes := up(at.set, at.nodes, i, c.s.axis(sd.Name).dim)
 		column := c.s.column(set, nodes)
 		if len(column) == len(at.column) && !c.s.axis(sd.Name).multi {
 			continue
 		}
-		whole := int64(0)
+		whole, key := int64(0), uint64(0)
 		for _, b := range column {
 			whole += c.base[b].Children
+			key += c.base[b].Key
 		}
 		switch {
-		case whole-children < c.l.near:
+		case whole-t.children < c.l.edge(whole-t.children, key-t.key):
 			return RuleNear
-		case c.s.axis(sd.Name).dim.Sensitive && children*100 > c.l.SharePercent*whole && whole < c.l.ShareBelow:
+		case c.s.axis(sd.Name).dim.Sensitive && t.children*100 > c.l.SharePercent*whole && whole < c.l.ShareBelow:
 			return RuleShare
 		}
 	}
 	return ""
+}
+
+// edge is the threshold of a minority. It is drawn only where it matters.
+func (l *limits) edge(minority int64, key uint64) int64 {
+	if l.Edge == nil || minority < l.near {
+		return l.near
+	}
+	return max(l.near, l.Edge(minority, key))
 }
 
 // up returns the cell one level up along dimension i.

@@ -330,6 +330,27 @@ func (s *system) parse(label string) ([]int32, bool) {
 	return s.column(set, nodes), true
 }
 
+// open counts the base cells that are no structural zeros.
+func (s *system) open() int {
+	n := 0
+	for _, void := range s.void {
+		if !void {
+			n++
+		}
+	}
+	return n
+}
+
+// auditable checks the sizes that split checks, for the case that nothing is shown
+// but everything is known: as many equations as cells, in one component.
+func (s *system) auditable() error {
+	rows, vars := len(s.cells)+len(s.early)+len(s.above), s.open()
+	if vars > MaxVariables || rows*(vars+len(s.above)+1) > maxEntries {
+		return gateway.Errorf(gateway.TooLarge, "%d base cells with %d relations are more than can be audited together", vars, rows)
+	}
+	return nil
+}
+
 // base returns the crossing that [Raw.Add] takes.
 func (s *system) base() gateway.GroupingSet {
 	set := make(gateway.GroupingSet, len(s.axes))

@@ -1,0 +1,15 @@
+-- What public lineages have spent of their privacy budgets (disclosure.md 2.10), in
+-- billionths of rho. A row is written with the release's intent, before a record is
+-- read, so that no crash gives a budget back. It counts unless the release failed:
+-- then nothing of it was ever shown.
+CREATE TABLE privacy (
+	release TEXT PRIMARY KEY REFERENCES release (id),
+	lineage TEXT NOT NULL,
+	year    INTEGER NOT NULL,                    -- in which the build began
+	rho     INTEGER NOT NULL CHECK (rho > 0),
+	yearly  INTEGER NOT NULL CHECK (yearly >= rho) -- the lineage's budget of a year, as the definition had it
+) STRICT;
+CREATE INDEX privacy_lineage ON privacy (lineage, year);
+
+CREATE TRIGGER privacy_update BEFORE UPDATE ON privacy BEGIN SELECT RAISE (ABORT, 'what was spent is spent'); END;
+CREATE TRIGGER privacy_delete BEFORE DELETE ON privacy BEGIN SELECT RAISE (ABORT, 'what was spent is spent'); END;
