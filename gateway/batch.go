@@ -39,7 +39,7 @@ type Receipt struct {
 	Records    int        `json:"records"` // in the file
 	Stored     int        `json:"stored"`
 	Refused    int        `json:"refused"`
-	ReadAs     Dialect    `json:"read_as"` // how the file was read
+	Report     *Report    `json:"report,omitempty"` // how the file was read; problems and warnings by column and code
 	Policy     Revision   `json:"policy"`
 	Accepted   time.Time  `json:"accepted"`
 	Problems   *Problems  `json:"problems,omitempty"` // of refused rows

@@ -55,6 +55,8 @@ type Error struct {
 	Err    error  // may be nil; never shown to the caller
 	// Problems are the row problems of a refused batch, if that is what failed.
 	Problems *Problems
+	// Report is the same for people: with how the file was read, grouped.
+	Report *Report
 }
 
 // Error describes the failure for a log. It does not render Err's text unless
@@ -105,7 +107,9 @@ func (e RowError) Error() string {
 type Problems struct {
 	Rows    int                   `json:"rows"`   // rows with at least one problem
 	Counts  map[ColumnProblem]int `json:"-"`      // how often each (column, code) occurred
-	First   []RowError            `json:"errors"` // the first of them, in file order
+	Warned  map[ColumnProblem]int `json:"-"`      // how often each warning occurred; the rows are taken
+	Lines   map[ColumnProblem]int `json:"-"`      // where each problem and warning occurred first
+	First   []RowError            `json:"errors"` // the first problems, in file order
 	Omitted int                   `json:"errors_omitted,omitempty"`
 }
 
@@ -120,10 +124,29 @@ func (p *Problems) Add(e RowError, limit int) {
 	if p.Counts == nil {
 		p.Counts = map[ColumnProblem]int{}
 	}
-	p.Counts[ColumnProblem{e.Field, e.Code}]++
+	p.note(p.Counts, e)
 	if len(p.First) < limit {
 		p.First = append(p.First, e)
 	} else {
 		p.Omitted++
 	}
+}
+
+// Warn counts a warning.
+func (p *Problems) Warn(e RowError) {
+	if p.Warned == nil {
+		p.Warned = map[ColumnProblem]int{}
+	}
+	p.note(p.Warned, e)
+}
+
+func (p *Problems) note(counts map[ColumnProblem]int, e RowError) {
+	place := ColumnProblem{e.Field, e.Code}
+	if counts[place]++; counts[place] > 1 {
+		return
+	}
+	if p.Lines == nil {
+		p.Lines = map[ColumnProblem]int{}
+	}
+	p.Lines[place] = e.Line
 }

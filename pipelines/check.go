@@ -18,6 +18,11 @@ func (st *stream) problem(field int, code gateway.ProblemCode) {
 	st.tally.problems.Add(gateway.RowError{Line: st.cells.Line, Field: name, Code: code}, st.maxProblems)
 }
 
+// warn reports what is unlikely of a field of the current row, which is kept.
+func (st *stream) warn(field int, code gateway.ProblemCode) {
+	st.tally.problems.Warn(gateway.RowError{Line: st.cells.Line, Field: st.schema.contract.Fields[field].Name, Code: code})
+}
+
 // row decodes and checks the current record, and reports whether it may be kept.
 func (st *stream) row() bool {
 	st.bad = false
@@ -95,7 +100,7 @@ func (st *stream) checkConditions() {
 	}
 }
 
-// checkPerson holds birth date and sex against the IIN, and then takes both from
+// checkPerson holds birth date and sex against the IIN, warns, and then takes both from
 // the IIN where there is a valid one, never from the other columns (domain.md
 // 3.1). A plan that drops the IIN takes nothing from it.
 func (st *stream) checkPerson() {
@@ -108,7 +113,7 @@ func (st *stream) checkPerson() {
 		return
 	}
 	if st.birth.ok && st.birth.v != st.iin.birth.v {
-		st.problem(s.birth, codeIINDateMismatch)
+		st.warn(s.birth, codeIINDateMismatch)
 	}
 	sex := s.female
 	if st.iin.male {
@@ -116,7 +121,7 @@ func (st *stream) checkPerson() {
 	}
 	if s.sex >= 0 {
 		if said := &st.slots[s.sex]; said.ok && said.v != sex && (said.v == s.male || said.v == s.female) {
-			st.problem(s.sex, codeIINSexMismatch)
+			st.warn(s.sex, codeIINSexMismatch)
 		}
 	}
 	if !st.program.pid {
@@ -159,7 +164,21 @@ func (st *stream) checkEvent() {
 	}
 }
 
+// The distances from the event at which another date of the row is unlikely: five
+// years before it, one year behind it.
+const (
+	longBefore = 5 * 366
+	longBehind = 366
+)
+
+// checkOrder refuses dates out of order, and warns of those far from the event.
 func (st *stream) checkOrder() {
+	event := &st.slots[st.schema.event]
+	for _, i := range st.schema.dates {
+		if d := &st.slots[i]; d.ok && event.ok && (d.v < event.v-longBefore || d.v > event.v+longBehind) {
+			st.warn(i, codeDateUnlikely)
+		}
+	}
 	for _, pair := range st.schema.order {
 		earlier, later := &st.slots[pair[0]], &st.slots[pair[1]]
 		if earlier.ok && later.ok && earlier.v > later.v {

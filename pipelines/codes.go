@@ -27,6 +27,7 @@ const (
 	codeNumberRange  gateway.ProblemCode = "NUMBER_RANGE"
 
 	codeDateForm        gateway.ProblemCode = "DATE_FORM"
+	codeDateUnlikely    gateway.ProblemCode = "DATE_UNLIKELY"
 	codeDateFuture      gateway.ProblemCode = "DATE_FUTURE"
 	codeDateTooOld      gateway.ProblemCode = "DATE_TOO_OLD"
 	codeDateOutside     gateway.ProblemCode = "DATE_OUTSIDE_PERIOD"
@@ -77,7 +78,8 @@ var sentences = map[gateway.ProblemCode]string{
 	codeNumberForm:   "The value is not a whole number written with the digits 0 to 9 alone.",
 	codeNumberRange:  "The number is outside the range that the contract allows.",
 
-	codeDateForm:        "The value is not a date of the calendar written as YYYY-MM-DD.",
+	codeDateForm:        "The value is not a date of the calendar written as YYYY-MM-DD, or as the contract allows beside it.",
+	codeDateUnlikely:    "The date is more than five years before the event or more than one year after it; check the year.",
 	codeDateFuture:      "The date lies in the future.",
 	codeDateTooOld:      "The date is too long ago: events from 2000-01-01 on, births from 1900-01-01 on.",
 	codeDateOutside:     "The date of the event lies outside the period of the batch.",
@@ -94,8 +96,8 @@ var sentences = map[gateway.ProblemCode]string{
 	codeIINCentury:      "The seventh digit of the IIN is not one of 1 to 6.",
 	codeIINDate:         "The first six digits of the IIN are not a date of birth.",
 	codeIINFuture:       "The IIN says that the child is yet to be born.",
-	codeIINDateMismatch: "The date of birth is not the one that the IIN says.",
-	codeIINSexMismatch:  "The sex is not the one that the IIN says.",
+	codeIINDateMismatch: "The date of birth is not the one that the IIN says, which is taken.",
+	codeIINSexMismatch:  "The sex is not the one that the IIN says, which is taken.",
 
 	codeEmptyFile:       "The file is empty.",
 	codeNoRecords:       "The file holds a header and no records.",

@@ -68,7 +68,8 @@ type schema struct {
 	age      int
 	sex      int
 	event    int
-	record   int // the identifier that must be there: the record's own
+	dates    []int // that are neither the event's nor a birth's
+	record   int   // the identifier that must be there: the record's own
 	order    [][2]int
 	male     int64 // numbers of the codes M and F in the list of the sex
 	female   int64
@@ -141,6 +142,7 @@ func (s *schema) compile(i int, f *gateway.Field) error {
 		return s.compileCode(i, f)
 	case gateway.TypeDate:
 		if !f.Event {
+			s.dates = append(s.dates, i)
 			return nil
 		}
 		return once(&s.event, i, true)

@@ -92,9 +92,10 @@ func (o *Options) validate() error {
 // A Reader reads one file. It is not safe for concurrent use. What it reads is
 // held by a closure, because a field could be printed.
 type Reader struct {
-	next    func(ctx context.Context, b *gateway.Block) error
-	tally   *tally
-	dialect func() gateway.Dialect
+	next     func(ctx context.Context, b *gateway.Block) error
+	tally    *tally
+	dialect  func() gateway.Dialect
+	contract *gateway.Contract
 }
 
 // A tally counts what was read; it holds nothing of what was in it.
@@ -123,6 +124,9 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	}
 	src, dialect, places, err := openSource(context.Background(), r, &o, names)
 	if err != nil {
+		if e, ok := errors.AsType[*gateway.Error](err); ok && e.Problems != nil {
+			e.Report = gateway.NewReport(o.Contract, 0, e.Problems, nil)
+		}
 		return nil, err
 	}
 	if o.Said.Mapping != nil {
@@ -133,7 +137,7 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	for i, place := range places {
 		st.schema.columns[i].place = place
 	}
-	return &Reader{next: st.next, tally: st.tally, dialect: func() gateway.Dialect {
+	return &Reader{next: st.next, tally: st.tally, contract: o.Contract, dialect: func() gateway.Dialect {
 		dialect.Dates = st.schema.datesSeen()
 		return dialect
 	}}, nil
@@ -144,7 +148,23 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 // *gateway.Error, Invalid or TooLarge, with line, column and code; the rows of
 // earlier blocks must then not be kept. Under RejectBatch nothing is put into
 // blocks from the first bad row on, but the file is read to its end.
-func (r *Reader) Next(ctx context.Context, b *gateway.Block) error { return r.next(ctx, b) }
+func (r *Reader) Next(ctx context.Context, b *gateway.Block) error {
+	err := r.next(ctx, b)
+	if err == nil || err == io.EOF { //nolint:errorlint // the stream returns io.EOF itself
+		return err
+	}
+	if e, ok := errors.AsType[*gateway.Error](err); ok && e.Problems != nil {
+		e.Report = r.Report()
+	}
+	return err
+}
+
+// Report returns how the file was read, and what was wrong so far, by column and
+// code.
+func (r *Reader) Report() *gateway.Report {
+	d := r.Dialect()
+	return gateway.NewReport(r.contract, r.Rows()+r.Refused(), r.Problems(), &d)
+}
 
 // Rows returns how many records were good so far.
 func (r *Reader) Rows() int { return r.tally.rows }

@@ -108,8 +108,6 @@ var faults = []fault{
 	{"digit 7 is 0", codeIINCenturyZero, []string{"child_iin", "130509090009"}},
 	{"digit 7 is 7", codeIINCentury, []string{"child_iin", "120229790000"}},
 	{"born in the future", codeIINFuture, []string{"child_iin", "310115590008"}},
-	{"birth date is another", codeIINDateMismatch, []string{"birth_date", "2013-05-10"}},
-	{"sex is another", codeIINSexMismatch, []string{"child_sex", "M"}},
 }
 
 func (f fault) record() record {
@@ -326,7 +324,7 @@ func TestEveryCodeIsDescribedAndTested(t *testing.T) {
 	for _, f := range faults {
 		tested[f.code] = true
 	}
-	for _, f := range fileFaults {
+	for _, f := range append(fileFaults, warnings()...) {
 		tested[f.code] = true
 	}
 	for _, code := range Codes() {

@@ -20,6 +20,7 @@ import (
 func (c *cli) checkCommand() *cobra.Command {
 	var contract, from, to, dir string
 	var form fileFlags
+	var style reportFlags
 	command := &cobra.Command{
 		Use:   "check --contract C FILE",
 		Short: "Check a file offline, with the very code of the gateway (agencies)",
@@ -38,13 +39,16 @@ every row, 1 when it would not.`,
 			if err != nil {
 				return err
 			}
-			checked, err := c.check(cmd.Context(), args[0], gateway.ContractID(contract), dir, m, said)
-			if err != nil {
-				return c.unreadable(err, gateway.ContractID(contract))
+			report, err := c.check(cmd.Context(), args[0], gateway.ContractID(contract), dir, m, said)
+			if report == nil {
+				return err
 			}
-			err = c.print(checked, checked.write)
-			if err == nil && checked.Refused > 0 {
-				err = refusal{fmt.Errorf("%d of %d records have problems", checked.Refused, checked.Records)}
+			report = report.In(func(code gateway.ProblemCode) string { return describe(code, style.lang) })
+			if printErr := c.printReport(report, style); printErr != nil {
+				return printErr
+			}
+			if err == nil && report.Refused > 0 {
+				err = refusal{fmt.Errorf("%d of %d records have problems", report.Refused, report.Records)}
 			}
 			return err
 		},
@@ -55,38 +59,9 @@ every row, 1 when it would not.`,
 	f.StringVar(&to, "to", "", "last day that the batch reports, YYYY-MM-DD; default: today")
 	f.StringVar(&dir, "policies", "", "folder of policies; default: those built in")
 	form.add(f)
+	style.add(f)
 	require(command, "contract")
 	return command
-}
-
-// checked is the result of a check.
-type checked struct {
-	Contract gateway.ContractID `json:"contract"`
-	Records  int                `json:"records"`
-	Refused  int                `json:"refused"`
-	Errors   []gateway.RowError `json:"errors"`
-	Omitted  int                `json:"errors_omitted,omitempty"`
-	ReadAs   *gateway.Dialect   `json:"read_as,omitempty"`
-}
-
-// unreadable prints, for programs, what ended the reading before its end: a
-// header that is not the contract's, or a file that is no CSV. People read it in
-// the error.
-func (c *cli) unreadable(err error, id gateway.ContractID) error {
-	e, ok := errors.AsType[*gateway.Error](err)
-	if !ok || e.Problems == nil || !c.asJSON {
-		return err
-	}
-	k := checked{Contract: id, Refused: e.Problems.Rows, Errors: e.Problems.First, Omitted: e.Problems.Omitted}
-	return errors.Join(err, c.print(k, nil))
-}
-
-func (k checked) write(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%d records, %d with problems\n", k.Records, k.Refused)
-	if err != nil {
-		return err
-	}
-	return writeProblems(w, k.Errors, k.Omitted)
 }
 
 func (c *cli) checkManifest(from, to string) (gateway.Manifest, error) {
@@ -109,34 +84,35 @@ func (c *cli) checkManifest(from, to string) (gateway.Manifest, error) {
 	return m, nil
 }
 
-// check runs the pipeline with throw-away keys and drops its blocks.
-func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir string, m gateway.Manifest, said gateway.Said) (checked, error) {
+// check runs the pipeline with throw-away keys and drops its blocks. The report
+// comes with the error where the error is about the file.
+func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir string, m gateway.Manifest, said gateway.Said) (*gateway.Report, error) {
 	contract, err := contractByID(id)
 	if err != nil {
-		return checked{}, err
+		return nil, err
 	}
 	set, err := policySet(ctx, dir)
 	if err != nil {
-		return checked{}, err
+		return nil, err
 	}
 	plan, err := set.Plan(ctx, contract)
 	if err != nil {
-		return checked{}, err
+		return nil, err
 	}
 	keys, err := pseudonym.Ephemeral(rand.Reader)
 	if err != nil {
-		return checked{}, err
+		return nil, err
 	}
 	file, err := os.Open(path) //nolint:gosec // the user names the file
 	if err != nil {
-		return checked{}, usageError{errors.New("the file cannot be read: " + path)}
+		return nil, usageError{errors.New("the file cannot be read: " + path)}
 	}
 	defer func() { _ = file.Close() }()
 	reader, err := pipelines.Open(file, pipelines.Options{
 		Contract: contract, Plan: plan, Keys: keys, Agency: "check", Said: said, Batch: m, Today: gateway.DayOf(c.now()), Rand: rand.Reader,
 	})
 	if err != nil {
-		return checked{}, err
+		return reportOf(err), err
 	}
 	block := gateway.NewBlock(contract.Layout())
 	for err == nil {
@@ -144,15 +120,17 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 		err = reader.Next(ctx, block)
 	}
 	if !errors.Is(err, io.EOF) {
-		return checked{}, err
+		return reportOf(err), err
 	}
-	problems := reader.Problems()
-	dialect := reader.Dialect()
-	k := checked{id, reader.Rows() + reader.Refused(), reader.Refused(), problems.First, problems.Omitted, &dialect}
-	if k.Errors == nil {
-		k.Errors = []gateway.RowError{}
+	return reader.Report(), nil
+}
+
+// reportOf is the report that an error about a file comes with.
+func reportOf(err error) *gateway.Report {
+	if e, ok := errors.AsType[*gateway.Error](err); ok {
+		return e.Report
 	}
-	return k, nil
+	return nil
 }
 
 func contractByID(id gateway.ContractID) (*gateway.Contract, error) {

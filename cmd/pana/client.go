@@ -67,6 +67,7 @@ type problem struct {
 	Errors  []gateway.RowError `json:"errors"`
 	Omitted int                `json:"errors_omitted"`
 	Rows    int                `json:"rows_refused"`
+	Report  *gateway.Report    `json:"report"`
 }
 
 // Error is what a person reads.

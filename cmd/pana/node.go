@@ -219,6 +219,7 @@ func (n *node) freeDisk() (uint64, error) {
 // machine without a certificate.
 func (n *node) listen(ctx context.Context, c *cli) error {
 	handler, err := api.New(api.Options{
+		Describe: describe,
 		Exchange: n.exchange, Log: n.log, Now: c.now, TableSchema: configs.TableSchema, Template: configs.Template,
 		Ready: n.ready, Limits: api.Limits{BodyBytes: n.config.Limits.BodyBytes, Rows: n.config.Limits.Rows},
 	})

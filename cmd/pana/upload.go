@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pana-exchange/pana/gateway"
-	"github.com/pana-exchange/pana/pipelines"
 )
 
 // An uploading is one file on its way.
@@ -30,6 +29,7 @@ type uploading struct {
 	key      string // Idempotency-Key
 	receipt  string // file to write the receipt to, or ""
 	said     gateway.Said
+	style    reportFlags
 }
 
 func (c *cli) uploadCommand() *cobra.Command {
@@ -67,6 +67,7 @@ batch is. Sending the same file again is harmless: the receipt is the same.`,
 	f.StringVar(&u.key, "key", "", "Idempotency-Key; default: random; the same content is known again anyway")
 	f.StringVar(&u.receipt, "receipt", "", "write the receipt to this file too")
 	form.add(f)
+	u.style.add(f)
 	require(command, "contract", "from", "to")
 	return command
 }
@@ -84,7 +85,7 @@ func (c *cli) upload(ctx context.Context, cl *client, u uploading) error {
 		if progress != nil {
 			progress.end("not accepted")
 		}
-		return c.refused(err)
+		return c.refused(err, u.style)
 	}
 	progress.end("accepted")
 	if u.receipt != "" {
@@ -93,7 +94,7 @@ func (c *cli) upload(ctx context.Context, cl *client, u uploading) error {
 			return fmt.Errorf("the batch is accepted, but the receipt cannot be written to %s", u.receipt)
 		}
 	}
-	return c.printReceipt(receipt)
+	return c.printReceipt(receipt, u.style)
 }
 
 // upload sends a file. The file is read twice: once for its digest, which goes
@@ -137,6 +138,7 @@ func (u uploading) request(ctx context.Context, base string, body io.Reader, siz
 	}
 	request.ContentLength = size
 	request.Header.Set("Expect", "100-continue") // a refusal then comes before the file goes
+	request.Header.Set("Accept-Language", u.style.lang)
 	err = setSaid(request, u.said)
 	if err != nil {
 		return nil, err
@@ -147,7 +149,7 @@ func (u uploading) request(ctx context.Context, base string, body io.Reader, siz
 }
 
 // printReceipt prints what was accepted, or with --json the receipt itself.
-func (c *cli) printReceipt(receipt []byte) error {
+func (c *cli) printReceipt(receipt []byte, style reportFlags) error {
 	var r gateway.Receipt
 	err := json.Unmarshal(receipt, &r)
 	if err != nil {
@@ -156,40 +158,28 @@ func (c *cli) printReceipt(receipt []byte) error {
 	return c.print(json.RawMessage(receipt), func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "batch %s of %s accepted: %d records, %d stored, %d refused; leaf %d of the ledger\n",
 			r.Batch, r.Contract, r.Records, r.Stored, r.Refused, r.Index)
-		if err == nil && r.Problems != nil {
-			err = writeProblems(w, r.Problems.First, r.Problems.Omitted)
+		if err != nil || r.Report == nil {
+			return err
 		}
-		return err
+		if r.Problems != nil {
+			r.Report.Details, r.Report.Omitted = r.Problems.First, r.Problems.Omitted
+		}
+		return writeFileReport(w, r.Report.In(func(code gateway.ProblemCode) string { return describe(code, style.lang) }))
 	})
 }
 
-// refused prints the problems of a refused batch, if there are any, and returns
-// the error.
-func (c *cli) refused(err error) error {
+// refused prints the report of a refused batch, if there is one, and returns the
+// error.
+func (c *cli) refused(err error, style reportFlags) error {
 	p, ok := errors.AsType[*problem](err)
-	if !ok || len(p.Errors) == 0 {
+	if !ok || p.Report == nil {
 		return err
 	}
-	printErr := c.print(p, func(w io.Writer) error { return writeProblems(w, p.Errors, p.Omitted) })
-	return errors.Join(err, printErr)
-}
-
-// writeProblems lists row problems: where, which rule, and what the rule says.
-func writeProblems(w io.Writer, list []gateway.RowError, omitted int) error {
-	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	const most = 20
-	for i, e := range list {
-		if i == most {
-			omitted += len(list) - most
-			break
-		}
-		_, _ = fmt.Fprintf(t, "  line %d\t%s\t%s\t%s\n", e.Line, e.Field, e.Code, pipelines.Describe(string(e.Code)))
+	p.Report.Details, p.Report.Omitted = p.Errors, p.Omitted
+	if c.asJSON && !style.asCSV {
+		return errors.Join(err, c.print(p, nil))
 	}
-	err := t.Flush()
-	if omitted > 0 && err == nil {
-		_, err = fmt.Fprintf(w, "  … and %d more\n", omitted)
-	}
-	return err
+	return errors.Join(err, c.printReport(p.Report, style))
 }
 
 func (c *cli) batchCommand() *cobra.Command {

@@ -29,6 +29,7 @@ type Options struct {
 	Now         func() time.Time
 	TableSchema func(c *gateway.Contract, lang string) ([]byte, error) // Frictionless Table Schema
 	Template    func(c *gateway.Contract) []byte                       // an empty file with the right header
+	Describe    func(code gateway.ProblemCode, lang string) string     // what a problem of a row means; default: nothing
 	Ready       func() error                                           // nil when uploads and questions can be served
 	Limits      Limits
 }
@@ -51,6 +52,9 @@ type server struct {
 func New(o Options) (http.Handler, error) {
 	if o.Exchange == nil || o.Log == nil || o.Now == nil || o.TableSchema == nil || o.Template == nil {
 		return nil, errors.New("api: Exchange, Log, Now, TableSchema and Template are required")
+	}
+	if o.Describe == nil {
+		o.Describe = func(gateway.ProblemCode, string) string { return "" }
 	}
 	o.Limits = o.Limits.withDefaults()
 	r := chi.NewRouter()

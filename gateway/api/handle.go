@@ -133,7 +133,8 @@ func (s *server) authenticate(r *http.Request) (gateway.Caller, error) {
 func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answer, err error) {
 	if err != nil {
 		err = interrupted(r, err)
-		a = problem(err, e.request)
+		lang := language(r)
+		a = problem(err, e.request, func(code gateway.ProblemCode) string { return s.Describe(code, lang) })
 	}
 	if a.status == http.StatusMethodNotAllowed {
 		a.header["Allow"] = s.allowed(r)

@@ -118,7 +118,7 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 		Contracts: must(configs.Contracts())(t), Definitions: map[string]*gateway.Definition{"demo": must(configs.Definition("demo"))(t)},
 		Now: now, Rand: rand.Reader, Log: log,
 	}
-	ao := api.Options{Log: log, Now: now, TableSchema: configs.TableSchema, Template: configs.Template}
+	ao := api.Options{Describe: func(code gateway.ProblemCode, _ string) string { return "message of " + string(code) }, Log: log, Now: now, TableSchema: configs.TableSchema, Template: configs.Template}
 	for _, c := range change {
 		c(parts{&eo, &ao})
 	}

@@ -66,11 +66,12 @@ type document struct {
 	Errors   []gateway.RowError `json:"errors,omitempty"`
 	Omitted  int                `json:"errors_omitted,omitempty"`
 	Rows     int                `json:"rows_refused,omitempty"`
+	Report   *gateway.Report    `json:"report,omitempty"` // of a file; its details are errors
 }
 
 // problem is the one place where errors become answers. What nobody classified
 // is internal and says nothing.
-func problem(err error, request string) answer {
+func problem(err error, request string, describe func(gateway.ProblemCode) string) answer {
 	kind, e := classify(err)
 	f := formOf(err, kind, e)
 	d := document{
@@ -81,6 +82,9 @@ func problem(err error, request string) answer {
 		d.Detail = e.Detail
 		if e.Problems != nil {
 			d.Errors, d.Omitted, d.Rows = e.Problems.First, e.Problems.Omitted, e.Problems.Rows
+		}
+		if e.Report != nil {
+			d.Report = e.Report.WithoutDetails().In(describe)
 		}
 	}
 	body, encodeErr := json.Marshal(d)

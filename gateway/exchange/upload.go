@@ -345,7 +345,7 @@ func (l *loading) judge() error {
 
 func (l *loading) refusal(format string, args ...any) error {
 	e := gateway.Errorf(gateway.Invalid, format, args...)
-	e.Problems = l.reader.Problems()
+	e.Problems, e.Report = l.reader.Problems(), l.reader.Report()
 	return e
 }
 
@@ -382,7 +382,7 @@ func (l *loading) receipt() (gateway.Receipt, error) {
 	content := sha256.Sum256(append(slices.Clip(salt), l.upload.Digest[:]...))
 	r := gateway.Receipt{
 		Records: l.records(), Stored: l.reader.Rows(), Refused: l.reader.Refused(),
-		Salt: salt, Content: content[:], ReadAs: l.reader.Dialect(),
+		Salt: salt, Content: content[:], Report: l.reader.Report().WithoutDetails(),
 	}
 	if r.Refused > 0 {
 		r.Problems = l.reader.Problems()

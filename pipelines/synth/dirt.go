@@ -25,7 +25,7 @@ type spot struct {
 // doubled record, the record and its double.
 func spoil(d *dice, r *record, c *Country, do func(*record) error) error {
 	kinds := []func(*dice, *record, *Country) *spot{
-		wrongCheckDigit, wrongBirthDate, wrongSex, wrongOrder, unknownCode, futureDate, missingBasis, nil,
+		wrongCheckDigit, wrongOrder, unknownCode, futureDate, missingBasis, nil,
 	}
 	kind := kinds[d.IntN(len(kinds))]
 	if kind == nil {
@@ -49,31 +49,6 @@ func wrongCheckDigit(d *dice, r *record, _ *Country) *spot {
 	last := (int(iin[11]-'0') + d.between(1, 9)) % 10
 	r.set("child_iin", iin[:11]+strconv.Itoa(last))
 	return &spot{"child_iin", "IIN_CHECK_DIGIT"}
-}
-
-// wrongBirthDate says a day too early or too late, whichever leaves a child that
-// is born before the event and is under 18.
-func wrongBirthDate(_ *dice, r *record, c *Country) *spot {
-	birth, ok := gateway.ParseDay([]byte(r.cell("child_birth_date")))
-	event, _ := gateway.ParseDay([]byte(r.cell(r.form.event)))
-	if !ok || r.cell("child_iin") == "" {
-		return nil
-	}
-	wrong := birth - 1
-	if event.Years(wrong) > 17 {
-		wrong = birth + 1
-	}
-	r.set("child_birth_date", c.spell(wrong))
-	return &spot{"child_birth_date", "IIN_DATE_MISMATCH"}
-}
-
-func wrongSex(_ *dice, r *record, _ *Country) *spot {
-	if r.cell("child_iin") == "" {
-		return nil
-	}
-	other := map[string]string{"F": "M", "M": "F"}[r.cell("child_sex")]
-	r.set("child_sex", other)
-	return &spot{"child_sex", "IIN_SEX_MISMATCH"}
 }
 
 // wrongOrder dates a referral before the event that it follows.
