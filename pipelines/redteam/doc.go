@@ -13,6 +13,9 @@
 //     attacker who has the published one-way margins only, the model baseline;
 //   - compares the default with the bars of disclosure.md 4 ([Report]).
 //
+// It also attacks a grid of places that draws what oracles need by the hundred
+// (grid.go), and standing tables of profile A by linear programming (standing.go).
+//
 // [Twin] does the same for any definition: it makes children up from the definition
 // alone, protects them as a build would, and attacks the result, in seconds. It is
 // what an officer reads beside a release before opening it: it needs no record, so

@@ -39,7 +39,8 @@ func (o Options) places() int {
 // plain.
 const controlKeys = 3
 
-// Run attacks every population that is asked for, and the grid. A missed bar or a
+// Run attacks every population that is asked for, the grid, and standing tables of
+// the populations. A missed bar or a
 // broken attack is in the report, not an error; errors are of the system.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Keys < MinKeys {
@@ -49,7 +50,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Populations = Populations()
 	}
 	r := &runner{ctx: ctx, o: o}
-	r.total = o.steps() + len(gridChecks())*columns
+	r.total = o.steps() + len(gridChecks())*columns + len(o.Populations)*controlKeys
 	report := &Report{Keys: o.Keys, Seed: o.Seed}
 	for _, name := range o.Populations {
 		section, err := r.attack(name)
@@ -58,11 +59,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		report.Sections = append(report.Sections, *section)
 	}
-	section, err := r.grids()
-	if err != nil {
-		return nil, err
+	for _, more := range []func() (*Section, error){r.grids, r.standing} {
+		section, err := more()
+		if err != nil {
+			return nil, err
+		}
+		report.Sections = append(report.Sections, *section)
 	}
-	report.Sections = append(report.Sections, *section)
 	report.judge()
 	return report, nil
 }
