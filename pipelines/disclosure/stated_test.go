@@ -11,6 +11,7 @@ import (
 	"go/build"
 	"log/slog"
 	"math"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -244,6 +245,44 @@ func TestImportsArePure(t *testing.T) {
 			if path == bad || strings.HasPrefix(path, bad+"/") {
 				t.Errorf("the domain imports %s", path)
 			}
+		}
+	}
+}
+
+// The page for researchers quotes what the example prints, and numbers that this
+// package has.
+func TestReadmeIsTheExample(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("example_estimate_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, output, found := strings.Cut(string(example), "\t// Output:\n")
+	lines := 0
+	for line := range strings.Lines(output) {
+		text, comment := strings.CutPrefix(line, "\t// ")
+		if !comment {
+			break
+		}
+		lines++
+		if !strings.Contains(string(page), "\n"+text) {
+			t.Errorf("README.md does not have the line %q", text)
+		}
+	}
+	if !found || lines < 8 {
+		t.Errorf("%d lines of output in the example", lines)
+	}
+	tables := tablesOf(t, 50)
+	for _, number := range []string{
+		fmt.Sprintf("between -%d and %d", tables.D1, tables.D1), fmt.Sprintf("at most %d away", tables.D2),
+		fmt.Sprintf("by more than %d", tables.D1+tables.D2), fmt.Sprintf("below %d is shown as %d", MinThreshold, MinThreshold),
+		fmt.Sprintf("hidden below %d", meanFloor), fmt.Sprintf("mean below %d", gateMean),
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), number) {
+			t.Errorf("README.md does not say %q", number)
 		}
 	}
 }
