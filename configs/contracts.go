@@ -22,6 +22,7 @@ type contractFile struct {
 	Title   gateway.Text          `yaml:"title"`
 	Until   string                `yaml:"until"`
 	Dates   []gateway.DateForm    `yaml:"dates"`
+	Unit    bool                  `yaml:"unit"`
 	Order   [][]gateway.FieldName `yaml:"order"`
 	Fields  []fieldFile           `yaml:"fields"`
 }
@@ -143,7 +144,7 @@ func (r *contractReader) read(id gateway.ContractID) *gateway.Contract {
 		return nil
 	}
 	top := doc.top()
-	c := &gateway.Contract{ID: file.ID, Version: file.Version, Title: file.Title, Until: gateway.NoDay}
+	c := &gateway.Contract{ID: file.ID, Version: file.Version, Title: file.Title, Until: gateway.NoDay, Unit: file.Unit}
 	if c.ID != id {
 		top.at("id").bad("id %q is not the name of the file", c.ID)
 	}

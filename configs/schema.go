@@ -17,6 +17,7 @@ type tableSchema struct {
 	Contract      gateway.ContractID  `json:"x-contract"`
 	Version       int                 `json:"x-version"`
 	Until         string              `json:"x-until,omitempty"`
+	Unit          bool                `json:"x-unit,omitempty"` // keys of parts of an agency send it
 	FieldsMatch   string              `json:"fieldsMatch"`
 	MissingValues []missingValue      `json:"missingValues"`
 	PrimaryKey    []gateway.FieldName `json:"primaryKey,omitempty"`
@@ -86,7 +87,7 @@ const maxPatternCodes = 100
 func TableSchema(c *gateway.Contract, lang string) ([]byte, error) {
 	schema := tableSchema{
 		Schema: "https://datapackage.org/profiles/2.0/tableschema.json",
-		Title:  c.Title.In(lang), Contract: c.ID, Version: c.Version, Until: c.Until.String(),
+		Title:  c.Title.In(lang), Contract: c.ID, Version: c.Version, Until: c.Until.String(), Unit: c.Unit,
 		FieldsMatch: "superset", MissingValues: []missingValue{{"", "OMITTED"}},
 	}
 	for i := range c.Fields {

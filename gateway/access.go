@@ -43,6 +43,7 @@ type Caller struct {
 	Agency   AgencyID     // of RoleAgency
 	Contract []ContractID // contracts that an agency's key may send
 	Purposes []Purpose    // for which a researcher's key may ask
+	Unit     int          // number of the part of the agency that the key is registered for; 0: none
 }
 
 // MaySend reports whether the caller's key may send batches under a contract.

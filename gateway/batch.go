@@ -77,5 +77,6 @@ type Batch struct {
 	Refused  int        `json:"refused"`
 	Seq      uint64     `json:"-"` // order of commitment; a release holds batches up to one
 	Load     LoadID     `json:"-"` // the load that holds its rows
+	Unit     int        `json:"-"` // number of the part of the agency whose key sent it; 0: none
 	Policy   Revision   `json:"policy"`
 }

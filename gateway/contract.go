@@ -10,6 +10,9 @@ type Contract struct {
 	Order   []OrderRule // dates that must not precede one another
 	Dates   []DateForm  // forms of dates that are read beside ISO 8601
 	Until   Day         // last day on which batches are accepted, or NoDay
+	// Unit: cells that rest on the records of one part of an agency alone are hidden
+	// (disclosure.md 2.4 rule 2), so only keys that are registered for one may send.
+	Unit bool
 }
 
 // Field returns the field with a name, or nil.

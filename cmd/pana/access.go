@@ -88,6 +88,7 @@ func (c *cli) addKeyCommand(flags *clientFlags) *cobra.Command {
 	command := &cobra.Command{
 		Use: "add --role ROLE --subject WHO --organisation ORG", Short: "Make an API key; it is shown once",
 		Example: `  pana access add --role agency --agency agency-police >police.key
+  pana access add --role agency --agency agency-social --unit shelter-3 >shelter-3.key
   pana access add --role officer --subject aigerim --organisation data-protection >officer.key
   pana access add --role researcher --subject dana --organisation institute --purpose policy-evaluation >dana.key`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -114,6 +115,7 @@ func (c *cli) addKeyCommand(flags *clientFlags) *cobra.Command {
 	f.StringVar(&k.Subject, "subject", "", "the person, or the agency")
 	f.StringVar(&k.Org, "organisation", "", "the person's organisation")
 	f.StringVar((*string)(&k.Agency), "agency", "", "of an agency's key: the agency")
+	f.StringVar(&k.Unit, "unit", "", "of an agency's key: the part of the agency that holds it, such as a shelter")
 	f.StringSliceVar(&purposes, "purpose", nil, "of a researcher's key: purposes that are granted")
 	require(command, "role")
 	return command
@@ -136,9 +138,9 @@ func (c *cli) listKeysCommand(flags *clientFlags) *cobra.Command {
 			}
 			return c.print(list.Keys, func(w io.Writer) error {
 				t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(t, "key\trole\tsubject\torganisation\trevoked")
+				_, _ = fmt.Fprintln(t, "key\trole\tsubject\torganisation\tunit\trevoked")
 				for _, k := range list.Keys {
-					_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%t\n", k.ID, k.Role, k.Subject, k.Org, !k.Revoked.IsZero())
+					_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%t\n", k.ID, k.Role, k.Subject, k.Org, k.Unit, !k.Revoked.IsZero())
 				}
 				return t.Flush()
 			})

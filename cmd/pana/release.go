@@ -199,6 +199,10 @@ func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
 			return err
 		}
 	}
+	for _, sentence := range c.Protection {
+		_, _ = fmt.Fprintf(w, "\n%s", sentence)
+	}
+	_, _ = fmt.Fprintln(w)
 	return writeGate(w, c.Pinned)
 }
 

@@ -136,6 +136,7 @@ type KeySpec struct {
 	Org      string            `json:"organisation"`
 	Role     gateway.Role      `json:"role"`
 	Agency   gateway.AgencyID  `json:"agency,omitempty"`
+	Unit     string            `json:"unit,omitempty"`     // of an agency's key: the part of it that holds the key
 	Purposes []gateway.Purpose `json:"purposes,omitempty"` // of a researcher
 	Expires  time.Time         `json:"expires,omitzero"`
 	Revoked  time.Time         `json:"revoked,omitzero"`
@@ -149,7 +150,7 @@ func (x *Exchange) AddAPIKey(ctx context.Context, caller gateway.Caller, k KeySp
 		return KeySpec{}, err
 	}
 	token, id, err := x.Registry.AddKey(ctx, caller.Key, registry.KeySpec{
-		Subject: k.Subject, Org: k.Org, Role: k.Role, Agency: k.Agency, Purposes: k.Purposes, Expires: k.Expires,
+		Subject: k.Subject, Org: k.Org, Role: k.Role, Agency: k.Agency, Unit: k.Unit, Purposes: k.Purposes, Expires: k.Expires,
 	})
 	if err != nil {
 		return KeySpec{}, err
@@ -171,7 +172,7 @@ func (x *Exchange) APIKeys(ctx context.Context, caller gateway.Caller) ([]KeySpe
 	list := make([]KeySpec, 0, len(known))
 	for _, k := range known {
 		list = append(list, KeySpec{
-			ID: k.ID, Subject: k.Spec.Subject, Org: k.Spec.Org, Role: k.Spec.Role, Agency: k.Spec.Agency,
+			ID: k.ID, Subject: k.Spec.Subject, Org: k.Spec.Org, Role: k.Spec.Role, Agency: k.Spec.Agency, Unit: k.Spec.Unit,
 			Purposes: k.Spec.Purposes, Expires: k.Spec.Expires, Revoked: k.Revoked,
 		})
 	}

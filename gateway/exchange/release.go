@@ -36,6 +36,8 @@ type Pinned struct {
 	After    gateway.ReleaseID `json:"after,omitempty"` // the last public one, "" for the first
 	Revision Revision          `json:"revision,omitempty"`
 	Counted  []Counted         `json:"counted"`
+	// Units are the contracts whose units rule 2 of disclosure.md 2.4 looks at.
+	Units []gateway.ContractID `json:"units,omitempty"`
 }
 
 // BuildRelease counts the committed batches and protects the cells, once. It
@@ -113,7 +115,11 @@ func (x *Exchange) pin(ctx context.Context, b Build) (*Pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pinned{Definition: definition, Rules: rules, Budget: budget, Gate: gate}, nil
+	units, err := x.unitsFor(definition)
+	if err != nil {
+		return nil, err
+	}
+	return &Pinned{Definition: definition, Rules: rules, Budget: budget, Gate: gate, Units: units}, nil
 }
 
 // count takes the snapshot, counts and protects its cells and stores them.
@@ -132,6 +138,7 @@ func (x *Exchange) count(
 	raw, err := x.Warehouse.Count(ctx, warehouse.Build{
 		Definition: disclosure.Counting(d), Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
 		SubjectKey: x.Keys.SubjectKey(r.Lineage), Coverage: p.Coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
+		Units: x.unitsOf(batches),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("counting release %s: %w", r.ID, err)
@@ -274,6 +281,9 @@ type Catalogue struct {
 	Pinned  Pinned              `json:"pinned"`
 	Privacy *disclosure.Privacy `json:"privacy,omitempty"` // of a public lineage
 	Notice  string              `json:"notice"`            // about the policies in force
+	// Protection says in sentences what holds for every table beside its own notes:
+	// whether units are looked at, and what is not protected.
+	Protection []string `json:"protection"`
 }
 
 // Release returns the catalogue of one release.
@@ -293,6 +303,7 @@ func (x *Exchange) Release(ctx context.Context, caller gateway.Caller, id gatewa
 	if err != nil {
 		return Catalogue{}, err
 	}
+	c.Protection = disclosure.UnitNotes(c.Pinned.Definition, c.Pinned.Units)
 	return c, nil
 }
 

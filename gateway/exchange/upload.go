@@ -58,6 +58,10 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	if err != nil {
 		return Uploaded{}, err
 	}
+	if c.Unit && caller.Unit == 0 {
+		return Uploaded{}, gateway.Errorf(gateway.Forbidden,
+			"batches of %s are sent by parts of an agency, and your key is not registered for one; ask the operator for a key with a unit", c.ID)
+	}
 	plan, err := x.inForce.Load().Plan(ctx, c)
 	if err != nil {
 		return Uploaded{}, fmt.Errorf("planning contract %s: %w", c.ID, err)

@@ -198,14 +198,14 @@ func (c *change) beginAttempt(ctx context.Context, in Intent, old storedBatch) (
 		return Attempt{}, internal("beginning an attempt", err)
 	}
 	_, err = c.ExecContext(ctx, `INSERT INTO batch (id, agency, key, contract, version, content, period_from, period_to,
-			kind, reject, policy, kcv, actor, state, load, attempt, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'loading', ?, ?, ?)
+			kind, reject, policy, kcv, actor, state, load, attempt, created, unit)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'loading', ?, ?, ?, (SELECT unit FROM api_key WHERE id = ?))
 		ON CONFLICT (id) DO UPDATE SET version = excluded.version, period_from = excluded.period_from,
 			period_to = excluded.period_to, kind = excluded.kind, reject = excluded.reject, policy = excluded.policy,
-			kcv = excluded.kcv, actor = excluded.actor, state = 'loading', load = excluded.load, attempt = excluded.attempt`,
+			kcv = excluded.kcv, actor = excluded.actor, unit = excluded.unit, state = 'loading', load = excluded.load, attempt = excluded.attempt`,
 		a.Batch, in.Agency, old.key, in.Contract, in.Version, in.Content[:], in.Manifest.PeriodFrom.String(),
 		in.Manifest.PeriodTo.String(), in.Manifest.Kind, in.Manifest.Reject, in.Policy, in.KCV, in.Actor,
-		signed(load), a.Number, millis(c.now))
+		signed(load), a.Number, millis(c.now), in.Actor)
 	if err != nil {
 		return Attempt{}, internal("beginning an attempt", err)
 	}

@@ -29,10 +29,11 @@ type storedBatch struct {
 	sealed   []byte // the receipt
 	erased   bool
 	lease    time.Time
+	unit     int // of the key that sent it; 0: none
 }
 
 const batchColumns = `batch.id, agency, key, contract, content, version, period_from, period_to, kind, reject, policy, actor,
-	state, batch.load, batch.attempt, seq, stored, refused, receipt, erased IS NOT NULL, lease`
+	state, batch.load, batch.attempt, seq, stored, refused, receipt, erased IS NOT NULL, lease, coalesce(batch.unit, 0)`
 
 // A querier is a change or the read pool.
 type querier interface {
@@ -67,7 +68,7 @@ func scanBatch(rows *sql.Rows) (storedBatch, error) {
 	var load, lease int64
 	err := rows.Scan(&b.id, &b.agency, &b.key, &b.contract, &content, &b.version, &from, &to, &b.manifest.Kind,
 		&b.manifest.Reject, &b.policy, &b.actor, &b.state, &load, &b.attempt, &b.seq, &b.stored, &b.refused,
-		&b.sealed, &b.erased, &lease)
+		&b.sealed, &b.erased, &lease, &b.unit)
 	if err != nil {
 		return storedBatch{}, err
 	}
@@ -92,7 +93,7 @@ func (c *change) findBatch(ctx context.Context, where string, args ...any) (stor
 func (b storedBatch) batch() gateway.Batch {
 	return gateway.Batch{
 		ID: b.id, Contract: b.contract, Agency: b.agency, State: b.state, Manifest: b.manifest,
-		Stored: b.stored, Refused: b.refused, Seq: b.seq, Load: b.load, Policy: b.policy,
+		Stored: b.stored, Refused: b.refused, Seq: b.seq, Load: b.load, Policy: b.policy, Unit: b.unit,
 	}
 }
 

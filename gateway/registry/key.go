@@ -23,6 +23,7 @@ type KeySpec struct {
 	Org       string               // the organisation's id; of an agency's key, the agency's by default
 	Role      gateway.Role         // Required
 	Agency    gateway.AgencyID     // of RoleAgency: Required
+	Unit      string               // of RoleAgency: the part of it (a shelter, a station) that holds the key, or ""
 	Contracts []gateway.ContractID // of RoleAgency: by default its agency's contract
 	Purposes  []gateway.Purpose    // of RoleResearcher: Required
 	Expires   time.Time            // by default a year from now
@@ -33,6 +34,7 @@ type KeySpec struct {
 type Key struct {
 	ID      string
 	Spec    KeySpec
+	Unit    int // number of Spec.Unit, 0 for none
 	Created time.Time
 	Revoked time.Time // zero while it is not
 }
@@ -58,14 +60,18 @@ func (r *Registry) AddKey(ctx context.Context, actor string, spec KeySpec) (stri
 		if err := c.mayGrant(ctx, &spec); err != nil {
 			return err
 		}
-		if err := c.storeKey(ctx, t, spec); err != nil {
+		unit, err := c.unit(ctx, spec.Agency, spec.Unit)
+		if err != nil {
+			return err
+		}
+		if err := c.storeKey(ctx, t, spec, unit); err != nil {
 			return internal("storing a key", err)
 		}
-		_, err := c.log(ctx, ledger.Entry{
+		_, err = c.log(ctx, ledger.Entry{
 			Event: ledger.AccessGrant, Actor: actor, Object: id, Outcome: ledger.Done,
 			Detail: map[string]any{
 				"subject": spec.Subject, "org": spec.Org, "role": spec.Role, "agency": spec.Agency,
-				"contracts": spec.Contracts, "purposes": spec.Purposes, "expires": spec.Expires.UTC(),
+				"contracts": spec.Contracts, "purposes": spec.Purposes, "expires": spec.Expires.UTC(), "unit": unit,
 			},
 		})
 		return err
@@ -102,6 +108,8 @@ func (s *KeySpec) validate(now time.Time) error {
 		return gateway.Errorf(gateway.Invalid, "subject and organisation are ids that match %s", shortID)
 	case agency != (s.Agency != ""):
 		return gateway.Errorf(gateway.Invalid, "a key of role agency, and no other, names its agency")
+	case s.Unit != "" && (!agency || !shortID.MatchString(s.Unit)):
+		return gateway.Errorf(gateway.Invalid, "a unit is of a key of role agency, an id that matches %s", shortID)
 	case !agency && len(s.Contracts) > 0:
 		return gateway.Errorf(gateway.Invalid, "only a key of role agency names contracts")
 	case researcher != (len(s.Purposes) > 0):
@@ -159,7 +167,7 @@ func (c *change) apart(ctx context.Context, org, subject string, role gateway.Ro
 	return gateway.Errorf(gateway.Conflict, "%s already acts as %s; nobody may be that and %s", org, rival, role)
 }
 
-func (c *change) storeKey(ctx context.Context, t token, s KeySpec) error {
+func (c *change) storeKey(ctx context.Context, t token, s KeySpec, unit int) error {
 	contracts, err := json.Marshal(s.Contracts)
 	if err != nil {
 		return err
@@ -171,10 +179,10 @@ func (c *change) storeKey(ctx context.Context, t token, s KeySpec) error {
 	hash := sha256.Sum256(t.secret[:])
 	agency := sql.NullString{String: string(s.Agency), Valid: s.Agency != ""}
 	_, err = c.ExecContext(ctx, `INSERT INTO api_key
-		(id, secret, env, subject, org, role, agency, contracts, purposes, created, expires)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, secret, env, subject, org, role, agency, contracts, purposes, created, expires, unit)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))`,
 		t.id, hash[:], t.env, s.Subject, s.Org, s.Role, agency, string(contracts), string(purposes),
-		millis(c.now), millis(s.Expires))
+		millis(c.now), millis(s.Expires), unit)
 	return err
 }
 
@@ -206,7 +214,8 @@ func (r *Registry) RevokeKey(ctx context.Context, actor, id string) error {
 // keyColumns have values even where an outer join found no key.
 const keyColumns = `coalesce(id, ''), coalesce(secret, zeroblob(32)), coalesce(env, ''), coalesce(subject, ''),
 	coalesce(org, ''), coalesce(role, ''), coalesce(agency, ''), coalesce(contracts, '[]'), coalesce(purposes, '[]'),
-	coalesce(created, 0), coalesce(expires, 0), coalesce(revoked, 0)`
+	coalesce(created, 0), coalesce(expires, 0), coalesce(revoked, 0), coalesce(unit, 0),
+	coalesce((SELECT name FROM unit AS u WHERE u.id = api_key.unit), '')`
 
 // Keys returns every key, the newest first.
 func (r *Registry) Keys(ctx context.Context) ([]Key, error) {
@@ -234,7 +243,7 @@ func scanKey(row interface{ Scan(into ...any) error }) (Key, []byte, error) {
 	var secret, contracts, purposes []byte
 	var created, expires, revoked int64
 	err := row.Scan(&k.ID, &secret, &k.Spec.Env, &k.Spec.Subject, &k.Spec.Org, &k.Spec.Role, &k.Spec.Agency,
-		&contracts, &purposes, &created, &expires, &revoked)
+		&contracts, &purposes, &created, &expires, &revoked, &k.Unit, &k.Spec.Unit)
 	if err != nil {
 		return Key{}, nil, err
 	}
@@ -267,6 +276,6 @@ func (r *Registry) Authenticate(ctx context.Context, text string) (gateway.Calle
 	}
 	return gateway.Caller{
 		Key: k.ID, Subject: k.Spec.Subject, Org: k.Spec.Org, Role: k.Spec.Role, Agency: k.Spec.Agency,
-		Contract: k.Spec.Contracts, Purposes: k.Spec.Purposes,
+		Contract: k.Spec.Contracts, Purposes: k.Spec.Purposes, Unit: k.Unit,
 	}, nil
 }

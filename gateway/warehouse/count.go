@@ -25,8 +25,12 @@ type Build struct {
 	Contracts  []*gateway.Contract
 	SubjectKey func(pid [16]byte) uint64 // rk of disclosure.md 2.2
 	Coverage   *gateway.Coverage         // decides who cannot be told to be reached
-	RecordCap  int                       // most records of one child that count in a cell, 1 to 65,535
-	Progress   func(done, total int)     // in grouping sets; may be nil
+	// Units are the units of the loads of contracts that declare units, by the
+	// registry's numbers, 0 for none: who sent them, never a column of theirs
+	// (disclosure.md 2.4 rule 2). Other loads need none.
+	Units     map[gateway.LoadID]int
+	RecordCap int                   // most records of one child that count in a cell, 1 to 65,535
+	Progress  func(done, total int) // in grouping sets; may be nil
 }
 
 func (b *Build) validate() error {
@@ -87,6 +91,7 @@ type counting struct {
 	children  uint32 // how many
 	views     []view // what is counted
 	closed    []view // of a comparison: what counted before
+	units     unitSlot
 }
 
 func (w *Warehouse) newCounting(b Build) (*counting, error) {
@@ -121,6 +126,10 @@ func (w *Warehouse) newCounting(b Build) (*counting, error) {
 	if err != nil {
 		return nil, err
 	}
+	eventBits, err = c.newUnits(eventBits)
+	if err != nil {
+		return nil, err
+	}
 	c.word = "UInt64"
 	if eventBits < 32 {
 		c.word = "UInt32"
@@ -136,7 +145,7 @@ func (c *counting) table(kind string) string {
 }
 
 // buildTables are the tables of a build, and of a comparison before it.
-var buildTables = []string{"children", "events", "kids", "now", "was", "changed"}
+var buildTables = []string{"loads", "children", "events", "kids", "now", "was", "changed"}
 
 // derive makes the tables of the build.
 func (c *counting) derive(ctx context.Context) error {
@@ -168,6 +177,10 @@ func (c *counting) link(ctx context.Context, tables []string) error {
 		}
 	}
 	err := c.numberChildren(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.insertLoads(ctx)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type part struct {
 	attrs   uint64 // bits of the attributes that some set names
 	records bool   // some set measures records
 	values  []string
+	units   bool // its events keep their unit
 }
 
 // parts groups the admitted sets.
@@ -69,6 +70,10 @@ func (c *counting) cells(ctx context.Context, add func(gateway.GroupingSet, []st
 		if err == nil {
 			err = c.addValues(ctx, p)
 		}
+		if err != nil {
+			return err
+		}
+		err = c.countUnits(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -168,6 +173,9 @@ func (c *counting) eventWords(p *part) (x, args, arrays, words string) {
 			word = append(word, s.in(s.ancestor(s.out("x"), sd.Level)))
 		}
 	}
+	if p.units {
+		keep |= c.units.mask << c.units.shift
+	}
 	x = "to" + c.word + "(" + strings.Join(append(word, fmt.Sprintf("bitAnd(x, %d)", keep)), " + ") + ")"
 	args, arrays = "x", "ev"
 	for i, sd := range p.events {
@@ -215,10 +223,12 @@ type tally struct {
 	cells   []counted
 	at      []int // cells of a base row; reused
 	sums    [][]disclosure.Sum
+	touched []int // cells of the unit at hand
 }
 
 type counted struct {
 	children, records, key uint64
+	units, topUnit, ofUnit uint64 // units, children of the largest, of the one at hand
 	top                    [disclosure.MaxTop]uint32
 }
 
@@ -340,7 +350,7 @@ func (t *tally) each(add func(gateway.GroupingSet, []string, disclosure.Count) e
 }
 
 func (c *counted) count() disclosure.Count {
-	n := disclosure.Count{Children: c.children, Records: c.records, Key: c.key}
+	n := disclosure.Count{Children: c.children, Records: c.records, Key: c.key, Units: c.units, TopUnit: c.topUnit}
 	for _, r := range c.top {
 		if r > 0 {
 			n.Top = append(n.Top, r)

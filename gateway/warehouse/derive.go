@@ -193,12 +193,18 @@ func (c *counting) holdsSets(d *gateway.Dimension) bool {
 func (c *counting) union(selected []string) string {
 	var parts []string
 	for i, contract := range c.contracts {
-		columns := []string{gateway.ColumnPID}
+		columns, from := []string{gateway.ColumnPID}, c.w.rowsTable(contract.ID)
 		for _, name := range selected {
+			if name == "Unit" {
+				var unit string
+				from, unit = c.unitOf(contract)
+				columns = append(columns, unit)
+				continue
+			}
 			columns = append(columns, c.column(contract, i+1, name))
 		}
 		parts = append(parts, fmt.Sprintf("SELECT %s FROM %s WHERE pid != toFixedString('', 16) AND (%s)",
-			strings.Join(columns, ", "), c.w.rowsTable(contract.ID), c.seen(contract, c.views)))
+			strings.Join(columns, ", "), from, c.seen(contract, c.views)))
 	}
 	return strings.Join(parts, " UNION ALL ")
 }
@@ -292,6 +298,9 @@ func (c *counting) eventColumns() []string {
 	if c.closed != nil {
 		names = append(names, lateColumn)
 	}
+	if c.units.counted() {
+		names = append(names, "Unit")
+	}
 	return names
 }
 
@@ -310,7 +319,11 @@ func (c *counting) createTables() []string {
 	if c.closed != nil {
 		events.WriteString(", " + lateColumn + " UInt64")
 	}
+	if c.units.counted() {
+		events.WriteString(", Unit UInt32")
+	}
 	return []string{
+		"CREATE TABLE " + c.table("loads") + " (load_id UInt64, UnitOfLoad UInt32) ENGINE = MergeTree ORDER BY load_id" + unsafeSettings,
 		"CREATE TABLE " + c.table("children") + ` (pid FixedString(16), child UInt32, rk UInt64 CODEC(NONE))
 			ENGINE = MergeTree ORDER BY child` + unsafeSettings,
 		"CREATE TABLE " + c.table("events") + ` (child UInt32, rk UInt64, Sector UInt8, Day Int32, Quarter UInt16` + events.String() + `)

@@ -89,6 +89,9 @@ func (c *counting) packed() string {
 			word = append(word, s.in(c.leafOf(s, eventValue(d))))
 		}
 	}
+	if c.units.counted() {
+		word = append(word, fmt.Sprintf("bitShiftLeft(toUInt64(Unit), %d)", c.units.shift))
+	}
 	return strings.Join(word, " + ")
 }
 

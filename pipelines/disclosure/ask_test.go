@@ -127,7 +127,7 @@ func TestAskWhole(t *testing.T) {
 	if got.PTables != tables.Digest() {
 		t.Error("the answer names other p-tables than those of its V")
 	}
-	if len(got.Decision) != 64 || len(got.Notes) != 3 || !strings.Contains(got.Notes[2], "yes of reached") {
+	if len(got.Decision) != 64 || len(got.Notes) != 5 || !strings.Contains(got.Notes[2], "yes of reached") {
 		t.Errorf("decision %q, notes %q", got.Decision, got.Notes)
 	}
 }

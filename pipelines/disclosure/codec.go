@@ -38,6 +38,7 @@ type header struct {
 	Definition gateway.Definition   `json:"definition"`
 	Tables     []byte               `json:"ptables"` // as integers, for whoever replays an answer
 	Gate       Gate                 `json:"gate"`    // which sets have no cells here
+	Units      []gateway.ContractID `json:"units,omitempty"`
 	Summary    Summary              `json:"summary"`
 }
 

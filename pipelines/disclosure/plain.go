@@ -61,7 +61,7 @@ func (p *Published) notes(c *query) []string {
 	var notes []string
 	switch {
 	case d.Profile == gateway.Interactive:
-		return c.notes(p.l)
+		return append(c.notes(p.l), p.Notes()...)
 	case d.Profile == gateway.Public:
 		notes = p.publicNotes()
 	case d.Standing.Mode == gateway.Exact:
@@ -83,7 +83,7 @@ func (p *Published) notes(c *query) []string {
 			notes = append(notes, fmt.Sprintf("Code %s of %s is not published.", n.Omitted, sd.Name))
 		}
 	}
-	return notes
+	return append(notes, p.Notes()...)
 }
 
 const completeNote = "Children for whom a dimension of these tables is not known are in none of them, so that parts make the whole."

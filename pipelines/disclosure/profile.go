@@ -90,6 +90,9 @@ func (rel *Release) fits(d *gateway.Definition) error {
 	switch {
 	case !rel.numbered(d):
 		return gateway.Errorf(gateway.Invalid, "release %s is not the lineage of its definition, a hyphen and a number from 1", rel.ID)
+	case len(rel.Units) > 0:
+		// Sums over base cells do not know how many units a margin has.
+		return gateway.Errorf(gateway.Invalid, "release %s: contracts that declare units are released as interactive tables only", rel.ID)
 	case rel.Coverage == nil:
 		return gateway.Errorf(gateway.Internal, "a release is protected with the agencies' coverage")
 	case d.Profile == gateway.Public && (rel.Random == nil || rel.Noise != nil):

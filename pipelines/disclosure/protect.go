@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -32,6 +33,9 @@ type Release struct {
 	// Gate is what the sparsity gate of the lineage's earlier releases decided
 	// ([Published.Gate]); nil, for a first release, judges every grouping set now.
 	Gate *Gate
+	// Units are the contracts that declare units, whose counts rule 2 needs; without
+	// any it is skipped, and every table says so.
+	Units []gateway.ContractID
 	// Random is required for public releases and only there: crypto/rand.Reader. Noise
 	// must be absent then (disclosure.md 2.10).
 	Random io.Reader
@@ -51,6 +55,7 @@ type state uint8
 
 const (
 	hiddenSmall state = iota // rules 1 and 3: the zero value is the safe one
+	hiddenUnit               // rule 2
 	hiddenNear               // rule 4
 	hiddenRest               // rule 6
 	shown
@@ -61,8 +66,8 @@ const (
 
 func (s state) hidden() bool { return s <= hiddenRest }
 
-// A protector runs the rules over one release. Rule 2 of disclosure.md 2.4 has its
-// place beside nearParent; sums.go has the values of 2.7.
+// A protector runs the rules over one release. unit.go has rule 2, gate.go rule 7;
+// sums.go has the values of 2.7.
 type protector struct {
 	l      *lattice
 	cells  [][]tally // the true counts, by set and cell
@@ -73,6 +78,7 @@ type protector struct {
 	cap    uint32 // on the records of one child
 	report *reporting
 	gate   *gating
+	units  []gateway.ContractID // that declare units
 
 	states [][]state // by set and cell
 	// noise is v1 of the cells that rules 1 and 4 leave: rule 6 orders by it, and all
@@ -177,6 +183,7 @@ func newProtector(c *counted, rel Release) (*protector, error) {
 	}
 	p := &protector{
 		l: c.l, cells: c.cells, sums: c.sums, cap: uint32(rel.Rules.RecordCap), report: newReporting(c.l, rel.Coverage),
+		units:  slices.Sorted(slices.Values(rel.Units)),
 		keys:   newKeyed(rel.Noise, rel.Lineage, rel.Number),
 		states: make([][]state, len(c.l.sets)), noise: make([][]int32, len(c.l.sets)), alias: make([]map[int]cellRef, len(c.l.sets)),
 	}
@@ -235,9 +242,15 @@ func (p *protector) decide(s *set, c int, at []int) (state, error) {
 	if cell.top[0] > p.cap {
 		return 0, gateway.Errorf(gateway.Internal, "grouping set %q: a cell counts more records of one child than the release's cap", s.key)
 	}
+	if err := p.checkUnits(s, cell); err != nil {
+		return 0, err
+	}
 	p.label = p.l.label(s, at, p.label[:0])
 	if p.law.small(cell.children, func() uint64 { return p.keys.threshold(p.label) }) {
 		return hiddenSmall, nil
+	}
+	if oneUnit(cell) {
+		return hiddenUnit, nil
 	}
 	near, err := p.nearParent(s, cell, at)
 	if near || err != nil {

@@ -74,7 +74,7 @@ func (p *protector) publish(rel Release) (*Published, error) {
 	}
 	out.head = header{
 		Release: rel.ID, Number: rel.Number, Lineage: rel.Lineage, Rules: rel.Rules, Definition: *p.l.def,
-		Tables: p.tables.bytes(), Gate: p.gate.record(), Summary: p.summary(),
+		Tables: p.tables.bytes(), Gate: p.gate.record(), Units: p.units, Summary: p.summary(),
 	}
 	return out, out.seal()
 }

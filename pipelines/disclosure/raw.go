@@ -19,6 +19,11 @@ type Count struct {
 	Records  uint64   // sum over the children of their records, each capped
 	Top      []uint32 // the largest capped counts of single children, descending, at most MaxTop
 	Key      uint64   // sum of the children's subject keys, modulo 2^64
+	// Units is how many units have records in the cell, and TopUnit how many children
+	// have records of the largest: of the contracts that declare units; all records of
+	// the others are of one more, which is never the largest. Both are 0 where no
+	// contract declares units (disclosure.md 2.4 rule 2).
+	Units, TopUnit uint64
 }
 
 // Raw holds the counted cells of a release until they are protected. It can be
@@ -50,6 +55,7 @@ type tally struct {
 	children, records int64
 	key               uint64
 	top               [MaxTop]uint32
+	units, topUnit    int64
 }
 
 // Limits of a count, far above any population, so that sums of a few fit.
@@ -103,7 +109,7 @@ func (c *counted) add(g gateway.GroupingSet, nodes []string, n Count) error {
 	if !ok {
 		return gateway.Errorf(gateway.Invalid, "grouping set %q: a counted cell is of a node that is not registered", s.key)
 	}
-	if !consistent(n, slices.Contains(s.Measures, gateway.CountRecords)) {
+	if !unitsAgree(n) || !consistent(n, slices.Contains(s.Measures, gateway.CountRecords)) {
 		return gateway.Errorf(gateway.Internal, "grouping set %q: the counts of a cell contradict one another", s.key)
 	}
 	if c.cells[s.index] == nil {
@@ -113,7 +119,7 @@ func (c *counted) add(g gateway.GroupingSet, nodes []string, n Count) error {
 	if cell.children != 0 {
 		return gateway.Errorf(gateway.Internal, "grouping set %q: a cell was counted twice", s.key)
 	}
-	*cell = tally{children: int64(n.Children), records: int64(n.Records), key: n.Key} //nolint:gosec // consistent bounds both
+	*cell = tally{children: int64(n.Children), records: int64(n.Records), key: n.Key, units: int64(n.Units), topUnit: int64(n.TopUnit)} //nolint:gosec // both checks bound them
 	copy(cell.top[:], n.Top)
 	return nil
 }
@@ -189,7 +195,7 @@ func (r Raw) Count(tb testing.TB, label string) (Count, bool) {
 		return Count{}, false
 	}
 	cell := c.cells[s.index][at]
-	n := Count{Children: uint64(cell.children), Records: uint64(cell.records), Key: cell.key} //nolint:gosec // never negative
+	n := Count{Children: uint64(cell.children), Records: uint64(cell.records), Key: cell.key, Units: uint64(cell.units), TopUnit: uint64(cell.topUnit)} //nolint:gosec // never negative
 	for _, top := range cell.top {
 		if top > 0 {
 			n.Top = append(n.Top, top)

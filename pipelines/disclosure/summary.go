@@ -32,6 +32,7 @@ type SetSummary struct {
 // RuleShares are shares of the cells in percent, each rounded to 5.
 type RuleShares struct {
 	Small     int `json:"small_or_zero"` // rules 1 and 3
+	Unit      int `json:"one_unit"`      // rule 2
 	Near      int `json:"near_parent"`   // rule 4
 	Remainder int `json:"remainder"`     // rule 6
 	Gate      int `json:"sparsity_gate"` // rule 7, of a cube
@@ -41,7 +42,7 @@ type RuleShares struct {
 const ruleCells = 100
 
 // tallied are the exact numbers, kept inside.
-type tallied struct{ cells, small, near, rest, gated, impossible, silent int }
+type tallied struct{ cells, small, unit, near, rest, gated, impossible, silent int }
 
 func (t *tallied) add(states []state, gated bool) {
 	for _, s := range states {
@@ -56,6 +57,8 @@ func (t *tallied) add(states []state, gated bool) {
 		switch s {
 		case hiddenSmall:
 			t.small++
+		case hiddenUnit:
+			t.unit++
 		case hiddenNear:
 			t.near++
 		case hiddenRest:
@@ -73,10 +76,10 @@ func (t *tallied) summary(name string) SetSummary {
 	share := func(n int) int { return (n*40/max(1, t.cells) + 1) / 2 * 5 }
 	s := SetSummary{
 		Name: name, Cells: t.cells, Impossible: t.impossible, NotReported: t.silent,
-		Hidden: share(t.small + t.near + t.rest + t.gated),
+		Hidden: share(t.small + t.unit + t.near + t.rest + t.gated),
 	}
 	if t.cells >= ruleCells {
-		s.Rules = &RuleShares{share(t.small), share(t.near), share(t.rest), share(t.gated)}
+		s.Rules = &RuleShares{share(t.small), share(t.unit), share(t.near), share(t.rest), share(t.gated)}
 	}
 	return s
 }
