@@ -133,8 +133,11 @@ func TestUnitsMustBeCounted(t *testing.T) {
 func TestUnitsThatDisagree(t *testing.T) {
 	d := definition([]gateway.Dimension{partition("a", 2)}, cube("one", gateway.Children, 1, "a"))
 	for _, c := range []Count{
-		{Children: 10, Units: 1, TopUnit: 11}, {Children: 10, TopUnit: 3}, {Children: 10, Units: 1, TopUnit: 9},
-		{Children: 10, Units: 1 << 60, TopUnit: 10}, {Children: 10, Units: 2, TopUnit: 1 << 63},
+		{Children: 10, Units: 1, TopUnit: 11},
+		{Children: 10, TopUnit: 3},
+		{Children: 10, Units: 1, TopUnit: 9},
+		{Children: 10, Units: 1 << 60, TopUnit: 10},
+		{Children: 10, Units: 2, TopUnit: 1 << 63},
 	} {
 		if err := NewRaw(d).Add(total, nil, c); !errors.Is(err, gateway.Internal) {
 			t.Errorf("%+v: %v", c, err)
