@@ -3,6 +3,7 @@ package disclosure
 import (
 	"fmt"
 	"io"
+	"testing"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -37,12 +38,13 @@ type Change struct {
 type Changes struct {
 	add  func(Change) error
 	ripe func() (bool, error)
+	told func() []Change // for tests
 }
 
 // NewChanges returns an empty Changes.
 func NewChanges() *Changes {
 	c := &changes{regions: map[string]bool{}}
-	return &Changes{add: c.add, ripe: c.decide}
+	return &Changes{add: c.add, ripe: c.decide, told: func() []Change { return c.all }}
 }
 
 // Add puts in what happened in one region.
@@ -63,6 +65,7 @@ func Ripe(c *Changes) (bool, error) { return c.ripe() }
 // changes is what a Changes hides.
 type changes struct {
 	regions map[string]bool
+	all     []Change // kept in test binaries alone
 	country Change
 	touched bool // some region is
 	small   bool // some region that is touched does not allow it
@@ -73,6 +76,9 @@ func (c *changes) add(n Change) error {
 		return gateway.Errorf(gateway.Internal, "the changes of a region were counted twice, or contradict one another")
 	}
 	c.regions[n.Region] = true
+	if testing.Testing() {
+		c.all = append(c.all, n)
+	}
 	switch {
 	case n.Region == "":
 		c.country = n
@@ -142,3 +148,13 @@ func (c Changes) MarshalText() ([]byte, error) { return nil, errEncoded() }
 
 // MarshalBinary always fails, as MarshalJSON does; encoding/gob asks it.
 func (c Changes) MarshalBinary() ([]byte, error) { return nil, errEncoded() }
+
+// Told returns what was added, for tests that compare a build with the truth: as with
+// [Raw.Count], only a test can call it.
+func (c Changes) Told(tb testing.TB) []Change {
+	tb.Helper()
+	if !testing.Testing() {
+		panic("disclosure: changes are not readable outside tests")
+	}
+	return c.told()
+}
