@@ -92,15 +92,21 @@ func (c *counting) compare(from, to uint32) []string {
 }
 
 // regionOf is the SQL of a child's region, by the finest level of the dimension of
-// regions; 0 is no region, or a definition that shows none.
+// children's regions; where only events have one, by the vote that such a dimension
+// would take; 0 is no region, or a definition that shows none.
 func (c *counting) regionOf() string {
+	region := "toUInt64(0)"
 	for i := range c.Definition.Dimensions {
 		d := &c.Definition.Dimensions[i]
-		if d.Source.Kind == gateway.ChildMost && d.Source.Column == gateway.ColumnRegion {
+		switch {
+		case d.Source.Column != gateway.ColumnRegion:
+		case d.Source.Kind == gateway.ChildMost:
 			return c.slots[d.Name].out("attr")
+		case c.regions.voted:
+			region = "toUInt64(home)"
 		}
 	}
-	return "toUInt64(0)"
+	return region
 }
 
 // eventsHash is the SQL of a hash of what a child's events are to the cubes, in no

@@ -105,8 +105,9 @@ func TestChangesAgree(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		records bool
+		voted   bool // regions are those of events alone
 		rows    int
-	}{{"records", true, 1500}, {"few", true, 300}, {"distinct", false, 1500}} {
+	}{{"records", true, false, 1500}, {"few", true, false, 300}, {"distinct", false, false, 1500}, {"regions of events", true, true, 1500}} {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(c.rows), 4))
 			contracts, d := worldContracts(t), worldDefinition()
@@ -114,6 +115,10 @@ func TestChangesAgree(t *testing.T) {
 				for i := range d.Cubes {
 					d.Cubes[i].Measures = []gateway.Measure{gateway.CountChildren}
 				}
+			}
+			whole := d
+			if c.voted {
+				d = withoutRegion(d)
 			}
 			all := deliveries(rng, world(rng, 150, c.rows))
 			for i := range 12 { // the same records again
@@ -133,7 +138,7 @@ func TestChangesAgree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, got := changesOf(t, d, all, contracts, c.records), sorted(changes.Told(t))
+			want, got := changesOf(t, d, whole, all, contracts, c.records), sorted(changes.Told(t))
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
@@ -148,6 +153,17 @@ func TestChangesAgree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withoutRegion is the definition without the region of children.
+func withoutRegion(d *gateway.Definition) *gateway.Definition {
+	w := *d
+	w.Dimensions = slices.DeleteFunc(slices.Clone(d.Dimensions), func(x gateway.Dimension) bool { return x.Name == "region" })
+	w.Cubes = slices.Clone(d.Cubes)
+	for i := range w.Cubes {
+		w.Cubes[i].Dimensions = slices.DeleteFunc(slices.Clone(w.Cubes[i].Dimensions), func(name string) bool { return name == "region" })
+	}
+	return &w
 }
 
 func sorted(all []disclosure.Change) []disclosure.Change {
@@ -169,7 +185,7 @@ type found struct {
 }
 
 // changesOf finds the changes in plain Go.
-func changesOf(t *testing.T, d *gateway.Definition, all []delivery, contracts []*gateway.Contract, records bool) []disclosure.Change {
+func changesOf(t *testing.T, d, whole *gateway.Definition, all []delivery, contracts []*gateway.Contract, records bool) []disclosure.Change {
 	t.Helper()
 	before, now := map[[16]byte][]row{}, map[[16]byte][]row{}
 	late := map[[16]byte][]delivery{}
@@ -191,10 +207,10 @@ func changesOf(t *testing.T, d *gateway.Definition, all []delivery, contracts []
 	}
 	places := map[string]*found{}
 	for pid, events := range now {
-		region, is := childOf(d, events, contracts, records)
+		region, is := childOf(d, whole, events, contracts, records)
 		old, was := "", ""
 		if len(before[pid]) > 0 {
-			old, was = childOf(d, before[pid], contracts, records)
+			old, was = childOf(d, whole, before[pid], contracts, records)
 		}
 		for _, place := range []string{"", region, old} {
 			f := places[place]
@@ -236,7 +252,7 @@ func mark[K comparable](of map[K]map[[16]byte]bool, key K, pid [16]byte) {
 }
 
 // childOf is a child's region and all that cubes see of it, as a text.
-func childOf(d *gateway.Definition, events []row, contracts []*gateway.Contract, records bool) (region, is string) {
+func childOf(d, whole *gateway.Definition, events []row, contracts []*gateway.Contract, records bool) (region, is string) {
 	attributes := attributesOf(events, worldCoverage(), contracts)
 	var seen []string
 	for _, r := range events {
@@ -262,7 +278,7 @@ func childOf(d *gateway.Definition, events []row, contracts []*gateway.Contract,
 			codes = append(codes, name+"="+code)
 		}
 	}
-	if dim := d.Dimension("region"); dim.Node(attributes["region"]) != nil {
+	if dim := whole.Dimension("region"); dim.Node(attributes["region"]) != nil {
 		region = strings.TrimPrefix(attributes["region"], "kato")
 	}
 	return region, strings.Join(append(codes, seen...), "\n")

@@ -50,9 +50,6 @@ func (c *counting) selectKids(where string) string {
 			outer = append(outer, gathered(column))
 		}
 	}
-	if c.closed != nil {
-		inner, outer = append(inner, "max("+lateColumn+" != 0) AS late"), append(outer, "late")
-	}
 	for _, v := range c.valueArrays() {
 		inner = append(inner, v.sql+" AS "+quote(v.name))
 		outer = append(outer, quote(v.name))
@@ -68,7 +65,14 @@ func (c *counting) selectKids(where string) string {
 		inner = append(inner, aggregates...)
 		attr = append(attr, s.in(c.leafOf(s, value)))
 		for _, column := range c.votes(d) {
-			joins[column] = fmt.Sprintf(" LEFT JOIN (%s) AS %s ON k.child = %[2]s.child", c.vote(column, where), voted(column))
+			joins[column] = c.joinVote(column, where)
+		}
+	}
+	if c.closed != nil {
+		inner, outer = append(inner, "max("+lateColumn+" != 0) AS late"), append(outer, "late")
+		if slices.Contains(c.columns, sourceColumn{name: gateway.ColumnRegion}) {
+			joins[gateway.ColumnRegion] = c.joinVote(gateway.ColumnRegion, where)
+			outer = append(outer, voted(gateway.ColumnRegion)+".v AS home")
 		}
 	}
 	var tail strings.Builder
@@ -148,6 +152,10 @@ func (c *counting) votes(d *gateway.Dimension) []string {
 		return []string{gateway.ColumnRegion}
 	}
 	return nil
+}
+
+func (c *counting) joinVote(column, where string) string {
+	return fmt.Sprintf(" LEFT JOIN (%s) AS %s ON k.child = %[2]s.child", c.vote(column, where), voted(column))
 }
 
 func voted(column string) string { return quote("Most_" + column) }
