@@ -48,6 +48,12 @@ func Continue(before, after Parameters) error {
 			return err
 		}
 	}
+	for i := range b.Values {
+		err = continueValue(a, &b.Values[i])
+		if err != nil {
+			return err
+		}
+	}
 	if !slices.Equal(sharedFacts(a, b), sharedFacts(b, a)) {
 		return gateway.Errorf(gateway.Conflict, "lineage %s declares other implications than it did; a cell would get a second label", b.Lineage)
 	}
@@ -115,6 +121,24 @@ func continueDimension(before *gateway.Definition, dim *gateway.Dimension) error
 	return nil
 }
 
+// continueValue holds a value against those of an earlier release: its noise is drawn
+// by its id and scaled by its clamp.
+func continueValue(before *gateway.Definition, v *gateway.Value) error {
+	for _, old := range before.Values {
+		like := *v
+		like.ID, like.Title, like.Unit = old.ID, old.Title, old.Unit
+		same := reflect.DeepEqual(old, like)
+		switch {
+		case old.ID == v.ID && !same:
+			return gateway.Errorf(gateway.Conflict, "value %s is not what it was in an earlier release of the lineage", v.ID)
+		case old.ID != v.ID && same && before.Value(v.ID) == nil:
+			return gateway.Errorf(gateway.Conflict,
+				"value %s was called %s in an earlier release of the lineage; under another name its sums would get a second noise", v.ID, old.ID)
+		}
+	}
+	return nil
+}
+
 func ofTime(dim *gateway.Dimension) bool {
 	return dim.Source.Kind == gateway.EventQuarter || dim.Source.Kind == gateway.EventYear
 }
@@ -142,6 +166,12 @@ func together(before, after *gateway.Definition) *gateway.Definition {
 	for i := range before.Dimensions {
 		if after.Dimension(before.Dimensions[i].Name) == nil {
 			d.Dimensions = append(d.Dimensions, before.Dimensions[i])
+		}
+	}
+	d.Values = slices.Clone(after.Values)
+	for _, v := range before.Values {
+		if after.Value(v.ID) == nil {
+			d.Values = append(d.Values, v)
 		}
 	}
 	d.Implied = slices.Clone(after.Implied)

@@ -16,6 +16,36 @@ func parameters(change func(*gateway.Definition, *gateway.ReleaseRules)) Paramet
 	return Parameters{d, rules}
 }
 
+// aged is the demonstration with a value.
+func aged(v gateway.Value) Parameters {
+	return parameters(func(d *gateway.Definition, _ *gateway.ReleaseRules) {
+		d.Values, d.Cubes[1].Values = []gateway.Value{v}, []string{v.ID}
+	})
+}
+
+// A value keeps its name and its clamp: the noise of its sums is drawn by the one and
+// scaled by the other.
+func TestContinueValues(t *testing.T) {
+	v := gateway.Value{ID: "cost", Sector: "social", Column: "cost", PerChild: gateway.PerChildSum, Max: 100, Precision: 200}
+	before := aged(v)
+	if err := Continue(before, before); err != nil {
+		t.Fatal(err)
+	}
+	if err := Continue(before, parameters(asBefore)); err != nil {
+		t.Fatal(err)
+	}
+	for why, change := range map[string]func(*gateway.Value){
+		"value cost is not what it was": func(v *gateway.Value) { v.Max = 90 },
+		"value price was called cost":   func(v *gateway.Value) { v.ID = "price" },
+	} {
+		other := v
+		change(&other)
+		if err := Continue(before, aged(other)); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+}
+
 func asBefore(*gateway.Definition, *gateway.ReleaseRules) {}
 
 // What would undo an earlier release is refused, and the text names what.
