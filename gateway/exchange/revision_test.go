@@ -323,11 +323,11 @@ func TestDemoAndNational(t *testing.T) {
 		built = append(built, r)
 	}
 	g.approve(t, built[1])
-	_, err = g.Approve(t.Context(), g.who["officer"], built[0].ID, built[0].Digest, "the other one too")
+	_, err = g.Approve(t.Context(), g.who["officer"], built[0].ID, built[0].Page, "the other one too")
 	is(t, err, gateway.Conflict)
 	_, err = g.CloseRelease(t.Context(), g.who["officer"], built[1].ID, "that other one instead")
 	ok(t, err)
-	_, err = g.Approve(t.Context(), g.who["officer"], built[0].ID, built[0].Digest, "now")
+	_, err = g.Approve(t.Context(), g.who["officer"], built[0].ID, built[0].Page, "now")
 	is(t, err, gateway.Conflict)
 	_, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "demo"})
 	is(t, err, gateway.Conflict)

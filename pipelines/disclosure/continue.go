@@ -62,7 +62,7 @@ func Continue(before, after Parameters) error {
 	}
 	_, err = Plan(together(a, b))
 	if err != nil {
-		return gateway.Errorf(gateway.Conflict, "with what lineage %s has published before, the cubes need more noise than V %g; take those of the last release", b.Lineage, b.V)
+		return gateway.Errorf(gateway.Conflict, "together with what lineage %s has published before: %v", b.Lineage, err)
 	}
 	return nil
 }
