@@ -231,7 +231,9 @@ func TestImportsArePure(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, path := range pkg.Imports {
-			if !slices.Contains(pure, path) && path != "github.com/pana-exchange/pana/gateway" {
+			engine, ours := strings.CutPrefix(path, "github.com/pana-exchange/pana/pipelines/disclosure/")
+			ours = ours && dir == "." && (engine == "suppress" || engine == "dp") // which are pure themselves
+			if !slices.Contains(pure, path) && path != "github.com/pana-exchange/pana/gateway" && !ours {
 				t.Errorf("%s imports %s", dir, path)
 			}
 		}
