@@ -14,6 +14,8 @@ type census struct {
 
 	counts  []tally
 	records []records
+	sums    [][]disclosure.Sum // by value and cell
+	adds    [][]addition       // by set
 	turn    int
 	seen    []int // by cell: the last child that was in it
 	own     []int // by cell: that child's records
@@ -21,8 +23,31 @@ type census struct {
 	cells   []int // of an event and a set
 }
 
+// An addition is a value that a set adds up, at one node of its sector.
+type addition struct{ value, d, node int }
+
 func newCensus(l *lattice) *census {
-	return &census{lattice: l, counts: make([]tally, l.size), records: make([]records, l.size), seen: make([]int, l.size), own: make([]int, l.size)}
+	n := &census{lattice: l, counts: make([]tally, l.size), records: make([]records, l.size), seen: make([]int, l.size), own: make([]int, l.size)}
+	for range l.def.Values {
+		n.sums = append(n.sums, make([]disclosure.Sum, l.size))
+	}
+	for i := range l.sets {
+		n.adds = append(n.adds, l.additions(&l.sets[i]))
+	}
+	return n
+}
+
+// additions are the values that a set adds up.
+func (l *lattice) additions(s *cellSet) []addition {
+	var all []addition
+	for _, id := range s.Values {
+		sector := s.Set[l.def.SectorOf(s.Set)]
+		a := addition{value: slices.IndexFunc(l.def.Values, func(v gateway.Value) bool { return v.ID == id })}
+		a.d = slices.IndexFunc(l.dims, func(dim *gateway.Dimension) bool { return dim.Name == sector.Name })
+		a.node = slices.IndexFunc(l.dims[a.d].AtLevel(sector.Level), func(n gateway.Node) bool { return n.Code == string(l.def.Values[a.value].Sector) })
+		all = append(all, a)
+	}
+	return all
 }
 
 // add counts one child.
@@ -45,7 +70,22 @@ func (n *census) add(c *invented, recordCap int) {
 		n.counts[cell].n++
 		n.counts[cell].key += c.key
 		n.records[cell].add(min(n.own[cell], recordCap))
+		for _, a := range n.adds[n.set[cell]] {
+			if n.nodes[cell][a.d] == a.node {
+				addTo(&n.sums[a.value][cell], c.numbers[a.value])
+			}
+		}
 	}
+}
+
+// addTo adds a child's number.
+func addTo(s *disclosure.Sum, number uint64) {
+	s.Children++
+	s.Sum += number
+	if number > s.Top[0] {
+		s.Top[0], number = number, s.Top[0]
+	}
+	s.Top[1] = max(s.Top[1], number)
 }
 
 // cellsOf are the cells of a set that an event is in: none where it is in no node of

@@ -28,6 +28,8 @@ type inventor struct {
 
 	impossible [][]fact
 	implied    [][2]fact
+
+	constant bool // every child has the same numbers
 }
 
 // An invented child is a leaf in each partition dimension and, for each of its
@@ -36,6 +38,8 @@ type invented struct {
 	leaf   []int
 	events [][][]int
 	key    uint64
+	// numbers are the child's own of each value.
+	numbers []uint64
 }
 
 func newInventor(l *lattice, seed uint64) *inventor {
@@ -122,10 +126,23 @@ func (v *inventor) child(seed uint64, i int) (*invented, error) {
 		c := v.draw()
 		if !v.contradicts(c) {
 			c.key = mix(mix(seed) ^ uint64(i)) //nolint:gosec // an index
+			for j := range v.def.Values {
+				c.numbers = append(c.numbers, v.number(&v.def.Values[j]))
+			}
 			return c, nil
 		}
 	}
 	return nil, gateway.Errorf(gateway.Invalid, "no child satisfies what the definition declares: %d were made up in vain", tries)
+}
+
+// number draws a child's number of a value: skewed, or the largest for every child,
+// which makes its sums further looks at the counts.
+func (v *inventor) number(of *gateway.Value) uint64 {
+	if v.constant {
+		return uint64(of.Max) //nolint:gosec // from 0
+	}
+	u := v.r.Float64()
+	return uint64(of.Min) + uint64(u*u*u*float64(of.Max-of.Min)) //nolint:gosec // from 0
 }
 
 // An occurrence is an event as it is drawn: a sector, a quarter and coded columns.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/disclosure"
 )
 
 // The lattice of the populations: 30 regions in 10 zones, 6 ages, 2 sexes and 2
@@ -89,6 +90,7 @@ type world struct {
 	// Of the twin of a definition only: what its cells measure beside children, and
 	// the rules that its policy decided.
 	records []records
+	added   [][]disclosure.Sum
 	rules   *gateway.ReleaseRules
 }
 

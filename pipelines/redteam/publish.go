@@ -26,7 +26,8 @@ type population struct {
 	*lattice
 
 	counts  []tally
-	records []records // by cell; nil where no cube measures records
+	records []records          // by cell; nil where no cube measures records
+	added   [][]disclosure.Sum // by value of the definition and cell
 	rules   *gateway.ReleaseRules
 	gate    *disclosure.Gate // of the first release, for those after it
 }
@@ -200,6 +201,11 @@ func protect(p population, release int, prf gateway.PRF) (*disclosure.Published,
 			count.Records, count.Top = p.records[c].sum, p.records[c].top
 		}
 		err := raw.Add(p.sets[p.set[c]].Set, p.code[c], count)
+		for i := range p.added {
+			if sum := p.added[i][c]; err == nil && sum.Children > 0 {
+				err = raw.AddSum(p.sets[p.set[c]].Set, p.code[c], p.def.Values[i].ID, sum)
+			}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("counting a population: %w", err)
 		}
@@ -270,22 +276,31 @@ func read(p population, published *disclosure.Published, ask func(gateway.Questi
 // those that are never published, in their order.
 func (v *view) take(l *lattice, s *cellSet, cells []gateway.Cell) error {
 	for c := s.first; c < s.first+s.cells; c++ {
-		if l.omitted[c] {
-			v.open[c] = true
-			continue
-		}
-		if len(cells) == 0 || !slices.Equal(cells[0].Nodes, l.code[c]) {
-			return fmt.Errorf("grouping set %q: the cells answered are not those of the code lists, in their order", s.key)
-		}
-		switch cells[0].Status {
+		v.open[c] = l.omitted[c]
+	}
+	return l.each(s, cells, func(c int, cell *gateway.Cell) {
+		switch cell.Status {
 		case gateway.StatusValue:
-			v.shown[c], v.y[c] = true, float64(*cells[0].Value)
+			v.shown[c], v.y[c] = true, float64(*cell.Value)
 		case gateway.StatusImpossible:
 			v.shown[c], v.zero[c] = true, true
 		case gateway.StatusNotReported:
 			v.open[c] = true
 		case gateway.StatusSuppressed:
 		}
+	})
+}
+
+// each goes through the answer to a whole grouping set.
+func (l *lattice) each(s *cellSet, cells []gateway.Cell, do func(c int, cell *gateway.Cell)) error {
+	for c := s.first; c < s.first+s.cells; c++ {
+		if l.omitted[c] {
+			continue
+		}
+		if len(cells) == 0 || !slices.Equal(cells[0].Nodes, l.code[c]) {
+			return fmt.Errorf("grouping set %q: the cells answered are not those of the code lists, in their order", s.key)
+		}
+		do(c, &cells[0])
 		cells = cells[1:]
 	}
 	if len(cells) > 0 {

@@ -39,8 +39,8 @@ func (o Options) places() int {
 // plain.
 const controlKeys = 3
 
-// Run attacks every population that is asked for, the grid, and standing tables of
-// the populations. A missed bar or a
+// Run attacks every population that is asked for, the grid, standing tables of
+// the populations, and sums. A missed bar or a
 // broken attack is in the report, not an error; errors are of the system.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Keys < MinKeys {
@@ -50,7 +50,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Populations = Populations()
 	}
 	r := &runner{ctx: ctx, o: o}
-	r.total = o.steps() + len(gridChecks())*columns + len(o.Populations)*controlKeys
+	r.total = o.steps() + len(gridChecks())*columns + len(o.Populations)*controlKeys + 1
 	report := &Report{Keys: o.Keys, Seed: o.Seed}
 	for _, name := range o.Populations {
 		section, err := r.attack(name)
@@ -59,7 +59,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		report.Sections = append(report.Sections, *section)
 	}
-	for _, more := range []func() (*Section, error){r.grids, r.standing} {
+	for _, more := range []func() (*Section, error){r.grids, r.standing, r.sums} {
 		section, err := more()
 		if err != nil {
 			return nil, err
@@ -148,10 +148,11 @@ func (r *runner) attack(name string) (*Section, error) {
 type taken struct {
 	by       [columns][]float64
 	baseline []float64
+	faulty   []float64 // of a twin's planted fault
 }
 
 func newTaken(keys int) taken {
-	t := taken{baseline: make([]float64, keys)}
+	t := taken{baseline: make([]float64, keys), faulty: make([]float64, keys)}
 	for col := range t.by {
 		t.by[col] = make([]float64, keys)
 	}

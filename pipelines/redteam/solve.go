@@ -1,6 +1,9 @@
 package redteam
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // A system is a weighted, bounded least-squares problem over cells that are sums of
 // unknowns: minimise sum w_i (y_i - sum of x_j over row i)^2 with 0 <= x_j <= most_j.
@@ -8,6 +11,9 @@ type system struct {
 	rows []row
 	cols [][]int // by unknown: the rows it is in
 	most []float64
+	// tolerance is how far an unknown may move in the last sweep; default 1e-3. The
+	// estimates are rounded to integers.
+	tolerance float64
 }
 
 // A row is one equation: an answer, or what is known of a hidden cell.
@@ -15,10 +21,7 @@ type row struct {
 	y, w float64
 }
 
-const (
-	sweeps    = 1000
-	tolerance = 1e-3 // of an unknown between sweeps; estimates are rounded to integers
-)
+const sweeps = 1000
 
 // solve minimises by coordinate descent from x, which it changes and returns. Each
 // step is exact along one unknown, so the sum never rises; the problem is convex
@@ -62,7 +65,7 @@ func (s *system) solve(x []float64) []float64 {
 			}
 			moved = max(moved, math.Abs(step))
 		}
-		if moved < tolerance {
+		if moved < cmp.Or(s.tolerance, 1e-3) {
 			break
 		}
 	}

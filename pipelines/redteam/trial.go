@@ -31,7 +31,7 @@ func (t *trial) release(number int) (*view, error) {
 
 // publish publishes other counts of the same lattice.
 func (t *trial) publish(counts []tally, number int) (*view, error) {
-	p := population{lattice: t.lattice, counts: counts, records: t.records, rules: t.rules}
+	p := population{lattice: t.lattice, counts: counts, records: t.records, added: t.added, rules: t.rules}
 	if number > 1 {
 		first, err := t.release(1)
 		if err != nil {

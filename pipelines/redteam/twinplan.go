@@ -84,6 +84,7 @@ type twinWorld struct {
 
 	hidden   []twinTarget
 	children int
+	constant bool // every child has the same numbers
 	law      gateway.ReleaseRules
 }
 
@@ -95,8 +96,9 @@ type twinTarget struct {
 }
 
 // populate invents the children of a key and counts them.
-func (p *twinPlan) populate(seed uint64, o TwinOptions) (*twinWorld, error) {
+func (p *twinPlan) populate(seed uint64, o TwinOptions, constant bool) (*twinWorld, error) {
 	v := newInventor(p.lattice, seed)
+	v.constant = constant
 	n := min(maxInvented, max(100, o.Mean*p.largest().cells))
 	children := make([]*invented, n)
 	for i := range children {
@@ -116,7 +118,7 @@ func (p *twinPlan) populate(seed uint64, o TwinOptions) (*twinWorld, error) {
 	for _, c := range children {
 		count.add(c, w.law.RecordCap)
 	}
-	w.truth, w.records = count.counts, count.records
+	w.truth, w.records, w.added, w.constant = count.counts, count.records, count.sums, constant
 	return w, nil
 }
 
