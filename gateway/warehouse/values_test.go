@@ -18,7 +18,7 @@ import (
 // number is what a row holds of a value: cost is often empty and goes beyond the
 // clamps, score is always there.
 func (r row) number(column string) int32 {
-	h := subjectKey(r.pid) ^ uint64(r.day)*31 ^ uint64(r.quarter)*17 ^ uint64(r.harm)*7 ^ uint64(r.kind)*3 ^ uint64(r.sex)
+	h := subjectKey(r.pid) ^ uint64(r.day)*31 ^ uint64(r.quarter)*17 ^ r.harm*7 ^ uint64(r.kind)*3 ^ uint64(r.sex)
 	h ^= h >> 33 * 0x9E3779B97F4A7C15
 	switch {
 	case column == "score":

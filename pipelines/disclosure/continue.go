@@ -122,18 +122,19 @@ func continueDimension(before *gateway.Definition, dim *gateway.Dimension) error
 }
 
 // continueValue holds a value against those of an earlier release: its noise is drawn
-// by its id and scaled by its clamp.
+// by its id and scaled by its clamp. With another clamp two releases would cancel the
+// permanent draw; under another name the same numbers would get a second one.
+// Dominance may come, as rules may become stricter.
 func continueValue(before *gateway.Definition, v *gateway.Value) error {
 	for _, old := range before.Values {
-		like := *v
-		like.ID, like.Title, like.Unit = old.ID, old.Title, old.Unit
-		same := reflect.DeepEqual(old, like)
+		same := old.Sector == v.Sector && old.Column == v.Column && old.PerChild == v.PerChild
 		switch {
-		case old.ID == v.ID && !same:
-			return gateway.Errorf(gateway.Conflict, "value %s is not what it was in an earlier release of the lineage", v.ID)
-		case old.ID != v.ID && same && before.Value(v.ID) == nil:
+		case same && before.Value(v.ID) == nil:
 			return gateway.Errorf(gateway.Conflict,
 				"value %s was called %s in an earlier release of the lineage; under another name its sums would get a second noise", v.ID, old.ID)
+		case old.ID != v.ID:
+		case !same || old.Min != v.Min || old.Max != v.Max || old.Precision != v.Precision || old.Dominance && !v.Dominance:
+			return gateway.Errorf(gateway.Conflict, "value %s is not what it was in an earlier release of the lineage", v.ID)
 		}
 	}
 	return nil

@@ -569,3 +569,39 @@ func TestSumsOverReleases(t *testing.T) {
 		t.Errorf("releases differ with variance %.0f, want %.0f", got, want)
 	}
 }
+
+// A lineage keeps its values: other clamps would cancel the permanent draw between
+// two releases, another name would draw it again. New ones may come while the budget
+// of all that was published together carries them.
+func TestLineageKeepsItsValues(t *testing.T) {
+	before := Parameters{valued(), lawful()}
+	if err := Continue(before, Parameters{valued(), lawful()}); err != nil {
+		t.Fatalf("the same again: %v", err)
+	}
+	for name, c := range map[string]struct {
+		change func(d *gateway.Definition)
+		fails  bool
+	}{
+		"another clamp":     {func(d *gateway.Definition) { d.Values[0].Max = 61 }, true},
+		"a lower clamp":     {func(d *gateway.Definition) { d.Values[1].Min = 0 }, true},
+		"another precision": {func(d *gateway.Definition) { d.Values[0].Precision = 210 }, true},
+		"another way":       {func(d *gateway.Definition) { d.Values[0].PerChild = gateway.PerChildMean }, true},
+		"another column":    {func(d *gateway.Definition) { d.Values[0].Column = "costs" }, true},
+		"no dominance":      {func(d *gateway.Definition) { d.Values[0].Dominance = false }, true},
+		"another name": {func(d *gateway.Definition) {
+			d.Values[0].ID, d.Cubes[0].Values[0] = "time", "time"
+		}, true},
+		"more dominance": {func(d *gateway.Definition) { d.Values[1].Dominance = true }, false},
+		"another title":  {func(d *gateway.Definition) { d.Values[1].Title.EN = "x" }, false},
+		"one fewer":      {func(d *gateway.Definition) { d.Values, d.Cubes[0].Values = d.Values[:1], d.Cubes[0].Values[:1] }, false},
+		"too many together": {func(d *gateway.Definition) {
+			d.Values[0].ID, d.Values[0].Column, d.Cubes[0].Values[0] = "costs", "costs", "costs"
+		}, true},
+	} {
+		d := valued()
+		c.change(d)
+		if err := Continue(before, Parameters{d, lawful()}); c.fails != errors.Is(err, gateway.Conflict) || !c.fails && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

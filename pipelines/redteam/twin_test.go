@@ -122,3 +122,22 @@ func TestInventInVain(t *testing.T) {
 		t.Error("three keys make no interval")
 	}
 }
+
+// A definition with values has a twin too: its counts, under the V that carries the
+// values. The definition keeps them.
+func TestTwinOfValues(t *testing.T) {
+	d, err := configs.Definition("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.V = 80
+	d.Values = []gateway.Value{{ID: "hearings", Sector: "justice", Column: "hearings_with_child", PerChild: gateway.PerChildSum, Max: 8, Precision: 30}}
+	d.Cubes[1].Values = []string{"hearings"}
+	twin, err := Twin(t.Context(), d, TwinOptions{Seed: 1, Mean: 2})
+	if err != nil || len(twin.Findings) == 0 {
+		t.Fatalf("no twin: %v", err)
+	}
+	if len(d.Values) != 1 || len(d.Cubes[1].Values) != 1 {
+		t.Error("the definition lost its values")
+	}
+}
