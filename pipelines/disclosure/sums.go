@@ -286,10 +286,13 @@ func (p *protector) perturbSum(s *set, c, v int) int64 {
 	value := s.values[v].Value
 	p.label = p.l.label(s, s.nodes(c, nil), p.label[:0])
 	u2, u3 := p.keys.freshSum(value.ID, p.label)
-	t := value.Max
-	twice := 2 * (p.noisySum(s, v, c) + t*p.tables.steady(u2))
-	twice += 2*int64(u3%uint64(t)) + 1 - t //nolint:gosec // t is small
-	return floorDiv(twice+value.Precision, 2*value.Precision) * value.Precision
+	return rounded(value, p.noisySum(s, v, c)+value.Max*p.tables.steady(u2), u3)
+}
+
+// rounded adds a uniform number to a noisy sum and rounds it.
+func rounded(v *gateway.Value, sum int64, uniform uint64) int64 {
+	twice := 2*sum + 2*int64(uniform%uint64(v.Max)) + 1 - v.Max //nolint:gosec // Max is small
+	return floorDiv(twice+v.Precision, 2*v.Precision) * v.Precision
 }
 
 // sumVariance is that of a published sum: both layers, the uniform number and the

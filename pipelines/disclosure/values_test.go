@@ -384,6 +384,104 @@ func TestSumsAreUnbiased(t *testing.T) {
 	}
 }
 
+// The mean of S' over both draws and the uniform number, added up exactly over the
+// tables, is S to half a unit, whatever S is modulo t; without the uniform number it
+// would be off by up to half of t. The variance is the stated one to half of a percent.
+func TestSumsAreUnbiasedExactly(t *testing.T) {
+	row := tablesOf(t, 50).l1.rows[12]
+	chance := func(i int) float64 {
+		if i == 0 {
+			return math.Ldexp(float64(row.cum[0]), -64)
+		}
+		return math.Ldexp(float64(row.cum[i]-row.cum[i-1]), -64)
+	}
+	for _, v := range []gateway.Value{{Max: 30, Precision: 90}, {Max: 31, Precision: 75}, {Max: 10, Precision: 24}, {Max: 1, Precision: 3}} {
+		worst := 0.0
+		for sum := range 2 * v.Max {
+			mean, square, plain := 0.0, 0.0, 0.0
+			for i := range row.v {
+				for j := range row.v {
+					p := chance(i) * chance(j)
+					noisy := sum + v.Max*(row.v[i]+row.v[j])
+					for u := range v.Max {
+						e := float64(rounded(&v, noisy, uint64(u)) - sum)
+						mean += p * e / float64(v.Max)
+						square += p * e * e / float64(v.Max)
+					}
+					plain += p * float64(floorDiv(2*noisy+v.Precision, 2*v.Precision)*v.Precision-sum)
+				}
+			}
+			worst = max(worst, math.Abs(plain))
+			if want := sumVariance(&v, 50); math.Abs(mean) > 0.5+1e-9 || math.Abs(square-want) > want/200+1 {
+				t.Errorf("max %d, sum %d: mean error %.3f, variance %.2f, stated %.2f", v.Max, sum, mean, square, want)
+			}
+		}
+		if v.Max == 30 && worst < 10 {
+			t.Errorf("rounding alone is off by %.2f at most: the test says nothing", worst)
+		}
+	}
+}
+
+// Rule 6 takes the sum with the smallest S + t*v', the permanent noise and not the
+// truth: over many keys not always the smallest, and never one far above.
+func TestSumRemainderTakesTheSmallestNoisy(t *testing.T) {
+	d := definition([]gateway.Dimension{partition("a", 4), flat("sector", gateway.Multi, gateway.EventSector, "justice", "police")},
+		cube("one", gateway.Events, 2, "a", "sector"))
+	d.Values = []gateway.Value{{ID: "v", Sector: "justice", PerChild: gateway.PerChildSum, Max: 60, Precision: 200, Dominance: true}}
+	d.Cubes[0].Values = []string{"v"}
+	both := gateway.GroupingSet{{Name: "a"}, {Name: "sector"}}
+	taken := map[int]int{}
+	for key := range 100 {
+		raw := NewRaw(d)
+		add(t, raw, total, nil, 800, 1)
+		for i, sector := range []string{"justice", "police"} {
+			add(t, raw, gateway.GroupingSet{{Name: "sector"}}, []string{sector}, 400+i, uint64(2+i))
+		}
+		sums := []Sum{{100, 60, [2]uint64{60, 0}}, {100, 1200, [2]uint64{15, 15}}, {100, 1300, [2]uint64{15, 15}}, {100, 5900, [2]uint64{60, 60}}}
+		all := Sum{Children: 400, Top: [2]uint64{60, 60}}
+		for i, n := range d.Dimensions[0].Nodes {
+			add(t, raw, gateway.GroupingSet{{Name: "a"}}, []string{n.Code}, 200, uint64(10+i))
+			for k, sector := range []string{"justice", "police"} {
+				add(t, raw, both, []string{n.Code, sector}, 100, uint64(20+2*i+k))
+			}
+			if err := raw.AddSum(both, []string{n.Code, "justice"}, "v", sums[i]); err != nil {
+				t.Fatal(err)
+			}
+			all.Sum += sums[i].Sum
+		}
+		if err := raw.AddSum(gateway.GroupingSet{{Name: "sector"}}, []string{"justice"}, "v", all); err != nil {
+			t.Fatal(err)
+		}
+		p := inside(t, raw, release(d, 1, key))
+		if err := p.protectSums(); err != nil {
+			t.Fatal(err)
+		}
+		s := p.l.byKey["a@a|sector@sector"]
+		best, which := int64(1<<40), 0
+		for i := 1; i < 4; i++ {
+			if noisy := p.noisySum(s, 0, 2*i); noisy < best {
+				best, which = noisy, i
+			}
+		}
+		for i := range 4 {
+			want := shown
+			switch i {
+			case 0:
+				want = hiddenNear
+			case which:
+				want = hiddenRest
+			}
+			if got := p.added[s.index][0].states[2*i]; got != want {
+				t.Fatalf("key %d: sum %d has state %d, want %d", key, i, got, want)
+			}
+		}
+		taken[which]++
+	}
+	if taken[1] == 0 || taken[2] == 0 || taken[3] != 0 {
+		t.Errorf("hidden beside the dominated sum: %v of 100", taken)
+	}
+}
+
 // A sum is shown where the count is and nowhere else; where dominance is on it may
 // be hidden there too, and what it hides is as the text says, or rule 6's.
 func TestSumsAreShownWhereCountsAre(t *testing.T) {
