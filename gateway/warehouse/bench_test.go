@@ -214,3 +214,20 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*10*gateway.BlockRows/b.Elapsed().Seconds(), "rows/s")
 }
+
+// BenchmarkChanges compares all quarters of the demonstration's world with what they
+// counted before the last of six sectors sent its share.
+func BenchmarkChanges(b *testing.B) {
+	w, name := open(b)
+	build := benchWorld(b, w, name)
+	build.Closed = map[gateway.Quarter]uint64{}
+	for q := build.Definition.From; q <= build.Definition.To; q++ {
+		build.Closed[q] = 5
+	}
+	for b.Loop() {
+		_, err := w.Changes(b.Context(), build, map[gateway.LoadID]gateway.AgencyID{6: "helpline"})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func TestCountOfClosedQuarters(t *testing.T) {
 	}
 	raw, err := w.Count(t.Context(), warehouse.Build{
 		Definition: d, Release: "test-1", Snapshot: 100, Closed: closedQuarters, Contracts: contracts, SubjectKey: subjectKey,
-		Coverage: worldCoverage(), RecordCap: 3,
+		Coverage: worldCoverage(), RecordCap: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestCountOfClosedQuarters(t *testing.T) {
 			got[label] = n
 		}
 	}
-	compare(t, "Count", truth(d, rows, worldCoverage(), contracts, 3), got)
+	compare(t, "Count", truth(d, rows, worldCoverage(), contracts, 2), got)
 	noTables(t, name)
 }
 

@@ -40,8 +40,8 @@
 //  7. Records and children with independent noise: one permanent draw (publish.go:
 //     value), and the rest is counted in the budget (routes.go: coincide); so is what
 //     sums tell of counts (values.go: looks).
-//  8. Two p-tables or two V for a cell: V is one number of a release, the permanent
-//     layer is drawn by label.
+//  8. Two p-tables or two V for a cell: V is one number of a lineage (continue.go),
+//     the permanent layer is drawn by label.
 //  9. Rotation of the key: there is one PRF for a lineage (Release.Noise).
 //  10. A threshold on the perturbed count only: rules look at n (protect.go: decide).
 //  11. A hidden value elsewhere: hidden cells have no value at all; errors name sets.
@@ -61,5 +61,6 @@
 // private: bounded keyed noise is not. It holds no key ([gateway.PRF] does), no
 // clock and no chance of its own: the same counts, rules and key give the same
 // bytes. It does not protect against an attacker who knows all other children of
-// a cell and can plant some; release revisions are for that (disclosure.md 2.8).
+// a cell and can plant some; revisions
+// are for that (revision.go).
 package disclosure
