@@ -95,6 +95,28 @@ func TestUndoing11HiddenValuesElsewhere(t *testing.T) {
 			rt.Fatalf("hidden counts alone make %d releases", len(pages))
 		}
 	})
+	// Timing: reading a hidden cell is the same work, children in it or not, and its value
+	// is not looked at. Allocations are counted, since clocks of a shared machine are not.
+	_, counts := small()
+	p := protected(t, 1, 1)
+	work := map[float64]bool{}
+	empty := 0
+	each(p.l, func(s *set, c int, _ []int, label string) {
+		if s.key != "age_first@age_first|first_sector@first_sector|region@region" || p.cells[s.index].status[c] != statusSuppressed || len(work) > 3 || c%4 > 0 {
+			return
+		}
+		if counts[s.key][label] == nil {
+			empty++
+		}
+		q := gateway.Question{Cube: "pathways", Measure: gateway.CountChildren, Filter: map[string]string{}}
+		for _, f := range splitLabel(label) {
+			q.Filter[f[0]] = f[1]
+		}
+		work[testing.AllocsPerRun(5, func() { _, _ = p.Ask(q) })] = true
+	})
+	if len(work) != 1 || empty == 0 {
+		t.Errorf("reading hidden cells, %d of them empty, allocates %v times", empty, work)
+	}
 	leaky := func(x int64) string { // the fault: the page hides what the data hold
 		text, _ := json.Marshal(gateway.Cell{Status: gateway.StatusSuppressed, Value: &x})
 		return string(text)
