@@ -60,6 +60,7 @@ type dimensionFile struct {
 	Levels    []string              `yaml:"levels"`
 	Source    sourceFile            `yaml:"source"`
 	Codes     []string              `yaml:"codes"`
+	Other     *nodeFile             `yaml:"other"`
 	Nodes     []nodeFile            `yaml:"nodes"`
 	Groups    []nodeFile            `yaml:"groups"`
 	Bands     map[string][2]int     `yaml:"bands"`

@@ -104,6 +104,9 @@ func (r *cubeReader) checkSource(f *dimensionFile, at place) {
 	if len(f.Codes) > 0 && !listSource(s.Kind) {
 		at.at("codes").bad("codes are for sources with a column of one code list")
 	}
+	if f.Other != nil && (!listSource(s.Kind) || s.Column == gateway.ColumnRegion) {
+		at.at("other").bad("other is for sources with a column of one code list, and not for areas, which have groups")
+	}
 	if !reached {
 		return
 	}
@@ -217,7 +220,7 @@ func (r *cubeReader) codes(f *dimensionFile, at place) []gateway.Node {
 	}
 	chosen := f.Codes
 	for _, c := range list.Codes {
-		if len(f.Codes) == 0 && c.To == gateway.NoDay {
+		if len(f.Codes) == 0 && c.To == gateway.NoDay && !f.pools(c.Code) {
 			chosen = append(chosen, c.Code)
 		}
 	}
@@ -230,7 +233,7 @@ func (r *cubeReader) codes(f *dimensionFile, at place) []gateway.Node {
 		}
 		nodes = append(nodes, gateway.Node{Code: code, Title: list.Codes[number-1].Title, Number: number})
 	}
-	return nodes
+	return r.other(f, list, nodes, at.at("other"))
 }
 
 // list returns the code list of a stored column. All contracts that store it

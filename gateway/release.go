@@ -146,6 +146,9 @@ type Node struct {
 	Level  int    `json:"level"`            // index into Levels
 	Band   *Band  `json:"band,omitempty"`   // the numbers that it stands for, if it does
 	Number uint16 `json:"number"`           // of a leaf: its number in the source's code list, quarter index, year or own order
+	// Members are the codes of the list that the leaf stands for, where these are
+	// several: see [Node.Numbers]. Its Number is 0 then.
+	Members []Member `json:"members,omitempty"`
 }
 
 // Leaf reports whether the node is of the finest level.

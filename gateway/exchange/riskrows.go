@@ -156,8 +156,10 @@ func level(dim *gateway.Dimension, size int) []int {
 		up[i] = len(above) + i
 	}
 	for _, n := range dim.AtLevel(len(dim.Levels) - 1) {
-		if int(n.Number) < size {
-			up[n.Number] = above[n.Parent]
+		for _, number := range n.Numbers() {
+			if int(number) < size {
+				up[number] = above[n.Parent]
+			}
 		}
 	}
 	return up

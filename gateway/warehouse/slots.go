@@ -132,8 +132,15 @@ func (c *counting) values(d *gateway.Dimension, n gateway.Node) []int {
 		return []int{4 * v, 4*v + 1, 4*v + 2, 4*v + 3}
 	case gateway.ReachedIn:
 		v = slices.Index(reachedCodes, n.Code)
-	case gateway.EventColumn, gateway.EventQuarter, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost,
-		gateway.SectorCount, gateway.SectorPair:
+	case gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost:
+		var all []int
+		for _, number := range n.Numbers() {
+			if number > 0 {
+				all = append(all, int(number))
+			}
+		}
+		return all
+	case gateway.EventQuarter, gateway.SectorCount, gateway.SectorPair:
 	}
 	if v <= 0 {
 		return nil

@@ -77,7 +77,7 @@ func labelsOf(d *gateway.Definition, set gateway.GroupingSet, attributes map[str
 	for _, sd := range set {
 		codes := map[string]bool{}
 		for _, leaf := range leavesOf(sd.Name, attributes, r, contracts) {
-			if n := d.Dimension(sd.Name).Node(leaf); n != nil {
+			if n := leafNode(d.Dimension(sd.Name), leaf); n != nil {
 				for n.Level > sd.Level {
 					n = d.Dimension(sd.Name).Node(n.Parent)
 				}
@@ -97,6 +97,19 @@ func labelsOf(d *gateway.Definition, set gateway.GroupingSet, attributes map[str
 		labels = append(labels, set.Label(n))
 	}
 	return labels
+}
+
+// leafNode is the node that a code of the list is in: its own, or the one that it is a
+// member of.
+func leafNode(dim *gateway.Dimension, code string) *gateway.Node {
+	for i := range dim.Nodes {
+		for _, m := range dim.Nodes[i].Members {
+			if m.Code == code {
+				return &dim.Nodes[i]
+			}
+		}
+	}
+	return dim.Node(code)
 }
 
 func leavesOf(dimension string, attributes map[string]string, r row, contracts []*gateway.Contract) []string {

@@ -85,7 +85,7 @@ func checkTrees(d *gateway.Definition) error {
 // sameTree reports whether two dimensions have the same codes under the same ones.
 func sameTree(a, b *gateway.Dimension) bool {
 	return slices.EqualFunc(a.Nodes, b.Nodes, func(x, y gateway.Node) bool {
-		return x.Code == y.Code && x.Parent == y.Parent && x.Level == y.Level
+		return x.Code == y.Code && x.Parent == y.Parent && x.Level == y.Level && slices.Equal(x.Members, y.Members)
 	})
 }
 
@@ -161,8 +161,36 @@ func checkNodes(dim *gateway.Dimension, invalid func(string) error) error {
 			return invalid("a node above the finest level has no children")
 		}
 	}
+	if err := checkOther(dim, invalid); err != nil {
+		return err
+	}
 	if at, known := level[dim.Omitted]; dim.Omitted != "" && (!known || at != len(dim.Levels)-1 || len(dim.Levels) > 1) {
 		return invalid("the omitted code is not a code of its only level")
+	}
+	return nil
+}
+
+// checkOther refuses members of what is no leaf of listed codes, of areas, and codes
+// that are in two leaves: a child would be in both, under one condition
+// (disclosure.md 2.4 rule 8).
+func checkOther(dim *gateway.Dimension, invalid func(string) error) error {
+	kind, others := dim.Source.Kind, 0
+	in := map[uint16]bool{}
+	for i := range dim.Nodes {
+		n := &dim.Nodes[i]
+		if len(n.Members) > 0 {
+			others++
+		}
+		if dim.Leaf(*n) && others > 0 && slices.ContainsFunc(n.Numbers(), func(number uint16) bool { return in[number] }) {
+			return invalid("a code of the list is in two nodes")
+		}
+		for _, number := range n.Numbers() {
+			in[number] = in[number] || dim.Leaf(*n)
+		}
+		listed := kind == gateway.EventColumn || kind == gateway.ChildConst || kind == gateway.ChildFirst || kind == gateway.ChildMost
+		if len(n.Members) > 0 && (others > 1 || !dim.Leaf(*n) || n.Number != 0 || !listed || dim.Source.Column == gateway.ColumnRegion) {
+			return invalid("members are of one leaf, of a column of listed codes that are no areas")
+		}
 	}
 	return nil
 }

@@ -72,6 +72,9 @@ func (r *rules) slot(sd gateway.SetDimension) slot {
 			n = *dim.Node(n.Parent)
 		}
 		s.node[leaf.Code] = at[n.Code]
+		for _, member := range leaf.Members {
+			s.node[member.Code] = at[n.Code]
+		}
 	}
 	return s
 }

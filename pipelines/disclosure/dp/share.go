@@ -99,7 +99,10 @@ func leaves(d *gateway.Dimension, node gateway.Node) (numbers map[uint16]bool, c
 	numbers, codes = map[uint16]bool{}, map[string]bool{}
 	for _, n := range d.Nodes {
 		if d.Leaf(n) && under(d, n, node) {
-			numbers[n.Number], codes[n.Code] = true, true
+			codes[n.Code] = true
+			for _, number := range n.Numbers() {
+				numbers[number] = true
+			}
 		}
 	}
 	return numbers, codes
