@@ -42,7 +42,7 @@ func TestOtherAgrees(t *testing.T) {
 	store(t, w, contracts, rows, nil)
 	raw, err := w.Count(t.Context(), warehouse.Build{
 		Definition: d, Release: "test-1", Snapshot: 100, Contracts: contracts, SubjectKey: subjectKey,
-		Coverage: worldCoverage(), RecordCap: 3,
+		Coverage: worldCoverage(), RecordCap: 4,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +53,9 @@ func TestOtherAgrees(t *testing.T) {
 			got[label] = n
 		}
 	}
-	want := truth(d, rows, worldCoverage(), contracts, 3)
+	want := truth(d, rows, worldCoverage(), contracts, 4)
 	compare(t, "with pools", want, got)
-	plain := truth(worldDefinition(), rows, worldCoverage(), contracts, 3)
+	plain := truth(worldDefinition(), rows, worldCoverage(), contracts, 4)
 	if pool, four, five := want["harm=other"].Children, plain["harm=harm4"].Children, plain["harm=harm5"].Children; pool == 0 || pool >= four+five {
 		t.Errorf("%d children in the pool of %d and %d: nobody has both, so the test proves nothing", pool, four, five)
 	}
