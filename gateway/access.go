@@ -29,6 +29,8 @@ const (
 	ActApproveRelease ActionName = "release.approve"
 	ActCloseRelease   ActionName = "release.withdraw"
 	ActAsk            ActionName = "release.ask"
+	ActAskCell        ActionName = "release.cell.ask"     // why one cell is hidden
+	ActConfirmCell    ActionName = "release.cell.confirm" // that another officer may learn it
 	ActReadAudit      ActionName = "audit.read"
 	ActReadPolicy     ActionName = "policy.read"
 	ActManageAccess   ActionName = "access.manage"

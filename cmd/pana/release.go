@@ -25,7 +25,7 @@ func (c *cli) releaseCommand() *cobra.Command {
 	}
 	flags.add(command)
 	command.AddCommand(c.planCommand(), c.buildCommand(&flags), c.listCommand(&flags), c.showCommand(&flags),
-		c.approveCommand(&flags), c.closeCommand(&flags))
+		c.approveCommand(&flags), c.cellCommand(&flags), c.closeCommand(&flags))
 	return command
 }
 

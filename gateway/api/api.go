@@ -105,6 +105,7 @@ func (s *server) routes(r chi.Router) {
 	r.Get("/releases/{release}", s.handle(s.release))
 	r.Delete("/releases/{release}", s.handle(s.may(gateway.ActReadRisk, s.closeRelease)))
 	r.Get("/releases/{release}/risk", s.handle(s.risk))
+	r.Post("/releases/{release}/cells", s.handle(s.may(gateway.ActReadRisk, s.cell)))
 	r.Post("/releases/{release}/approval", s.handle(s.may(gateway.ActReadRisk, s.approve)))
 	r.Post("/releases/{release}/cubes/{cube}/table", s.handle(s.may(gateway.ActReadRelease, s.table)))
 

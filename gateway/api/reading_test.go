@@ -164,6 +164,24 @@ func (s *stack) approve(t *testing.T, built gateway.Release) {
 	s.want(t, http.StatusForbidden, approval("both", built.Page)).golden(t)
 	s.want(t, http.StatusOK, approval("officer", built.Page))
 	s.want(t, http.StatusOK, getting("researcher", "/v1/releases/demo-1"))
+	s.cell(t)
+}
+
+// cell has two officers look at a cell.
+func (s *stack) cell(t *testing.T) {
+	t.Helper()
+	look := func(who, confirm string) call {
+		return posting(who, "/v1/releases/demo-1/cells", `{"cell":"region=61","reason":"a complaint"`+confirm+`}`)
+	}
+	s.want(t, http.StatusNotFound, look("steward", ""))
+	if r := s.want(t, http.StatusAccepted, look("officer", "")); strings.Contains(string(r.body), "why") {
+		t.Errorf("one officer learns %s", r.body)
+	}
+	s.want(t, http.StatusForbidden, look("officer", `,"confirm":true`))
+	s.grant(t, "second", registry.KeySpec{Role: gateway.RoleOfficer, Subject: "second", Org: "org-of-officer"})
+	if r := s.want(t, http.StatusOK, look("second", `,"confirm":true`)); !strings.Contains(string(r.body), `"why":"shown"`) {
+		t.Errorf("two officers learn %s", r.body)
+	}
 }
 
 // spellings asks one question in ten ways: the bytes of the answers are the same

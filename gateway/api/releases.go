@@ -77,6 +77,25 @@ func (s *server) risk(r *http.Request, caller gateway.Caller) (answer, error) {
 	return jsonAnswer(http.StatusOK, page)
 }
 
+// cell asks why one cell is what it is, or confirms another officer's asking: 202
+// while another officer has to confirm, 200 with the answer.
+func (s *server) cell(r *http.Request, caller gateway.Caller) (answer, error) {
+	var request exchange.CellRequest
+	err := decode(r, &request)
+	if err != nil {
+		return answer{}, err
+	}
+	view, err := s.Exchange.LookAtCell(r.Context(), caller, releaseID(r), request)
+	if err != nil {
+		return answer{}, err
+	}
+	status := http.StatusAccepted
+	if view.Why != "" {
+		status = http.StatusOK
+	}
+	return jsonAnswer(status, view)
+}
+
 func (s *server) approve(r *http.Request, caller gateway.Caller) (answer, error) {
 	var request struct {
 		Digest string `json:"digest"`

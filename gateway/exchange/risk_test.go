@@ -3,8 +3,11 @@ package exchange_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
@@ -108,4 +111,64 @@ func (g *gate) execute(t *testing.T, statement string) {
 	defer func() { _ = db.Close() }()
 	_, err = db.ExecContext(t.Context(), statement)
 	ok(t, err)
+}
+
+// Two officers, one cell, one answer that names a rule and holds no number; nobody
+// learns it alone, and not of a cell that nobody asked for.
+func TestLookAtCell(t *testing.T) {
+	g := populated(t)
+	r := g.build(t)
+	g.key(t, "second officer", exchange.KeySpec{Role: gateway.RoleOfficer, Subject: "second", Org: "data-protection"})
+	g.key(t, "officer's other key", exchange.KeySpec{Role: gateway.RoleOfficer, Subject: "officer", Org: "data-protection"})
+	look := func(who, cell string, confirm bool) (exchange.CellView, error) {
+		return g.LookAtCell(t.Context(), g.who[who], r.ID, exchange.CellRequest{Cell: cell, Reason: "a complaint", Confirm: confirm})
+	}
+	const total = ""
+	for _, who := range []string{"steward", "researcher", "operator", "police"} {
+		for _, confirm := range []bool{false, true} {
+			_, err := look(who, total, confirm)
+			is(t, err, gateway.NotFound)
+		}
+	}
+	_, err := look("officer", "region=nowhere", false)
+	is(t, err, gateway.Invalid)
+	waiting, err := look("officer", total, false)
+	ok(t, err)
+	if waiting.Why != "" || waiting.Words != "" || waiting.Confirmed != "" {
+		t.Fatalf("one officer alone learns %+v", waiting)
+	}
+	for _, who := range []string{"officer", "officer's other key"} {
+		_, err = look(who, total, true)
+		is(t, err, gateway.Forbidden)
+		alone, err := look(who, total, false)
+		ok(t, err)
+		if alone.Why != "" {
+			t.Fatalf("one officer alone learns %+v", alone)
+		}
+	}
+	before := g.size(t)
+	answered, err := look("second officer", total, true)
+	ok(t, err)
+	if answered.Why != "shown" || answered.Words == "" || answered.AskedBy != "officer" || answered.Confirmed != "second" {
+		t.Fatalf("two officers learn %+v", answered)
+	}
+	if g.size(t) != before+2 || g.last(t) != "cell.read allowed" {
+		t.Fatalf("%d leaves, the last %q", g.size(t)-before, g.last(t))
+	}
+	again, err := look("officer", total, false)
+	ok(t, err)
+	if again.Why != answered.Why || g.size(t) != before+3 {
+		t.Fatalf("whoever asked reads %+v", again)
+	}
+	text, err := json.Marshal(answered)
+	ok(t, err)
+	if bare := regexp.MustCompile(`"(asked|until)":"[^"]*"|rules? [0-9]|small-[0-9]`).ReplaceAll(text, nil); regexp.MustCompile(`[0-9]`).Match(bare) {
+		t.Fatalf("the answer holds a number: %s", bare)
+	}
+	g.clock.move(24 * time.Hour)
+	over, err := look("officer", total, false)
+	ok(t, err)
+	if over.Why != "" {
+		t.Fatal("the answer outlives its day")
+	}
 }

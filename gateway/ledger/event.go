@@ -39,6 +39,10 @@ const (
 	ReleaseWithdraw  Event = "release.withdraw"
 	ReleaseSupersede Event = "release.supersede"
 
+	CellAsk     Event = "cell.ask"     // an officer asks why one cell is what it is
+	CellConfirm Event = "cell.confirm" // another officer confirms it
+	CellRead    Event = "cell.read"    // the answer leaves
+
 	AuditRead   Event = "audit.read" // an officer reads the ledger
 	AuditExport Event = "audit.export"
 	ConfigStart Event = "config.start" // the gateway starts; the detail is its configuration's digest
@@ -54,6 +58,7 @@ var events = []Event{
 	PolicyInForce, PolicyPropose, PolicyApprove, PolicyReject, PolicyActivate,
 	AgencyAdd, AgencyChange, AccessGrant, AccessRevoke,
 	ReleaseIntent, ReleaseBuilt, ReleaseFailed, ReleaseApprove, ReleaseWithdraw, ReleaseSupersede,
+	CellAsk, CellConfirm, CellRead,
 	AuditRead, AuditExport, ConfigStart, GatewayStop, ClockStep, FsckFinding,
 }
 

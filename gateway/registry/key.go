@@ -143,7 +143,9 @@ func (c *change) mayGrant(ctx context.Context, s *KeySpec) error {
 
 // apart refuses to join researcher with agency or officer in one organisation or
 // person: whoever sends or approves data must not be the one who attacks it
-// (decisions.md 9). Expired keys count, because they may be renewed; revoked do not.
+// (decisions.md 9, disclosure.md 2.5). Expired keys count, because they may be
+// renewed; revoked do not, but for an agency's whose batches are still there: it
+// knows what it sent, and releases hold it.
 func (c *change) apart(ctx context.Context, org, subject string, role gateway.Role) error {
 	var rivals []any
 	switch role {
@@ -155,16 +157,22 @@ func (c *change) apart(ctx context.Context, org, subject string, role gateway.Ro
 		return nil
 	}
 	var rival string
-	err := c.QueryRowContext(ctx, `SELECT role FROM api_key WHERE revoked IS NULL AND (org = ? OR subject = ?) AND role IN (?, ?)
-		UNION ALL SELECT 'agency' FROM agency WHERE ? = 'researcher' AND id IN (?, ?) LIMIT 1`,
-		append([]any{org, subject}, append(rivals, role, org, subject)...)...).Scan(&rival)
+	var person bool
+	err := c.QueryRowContext(ctx, `SELECT role, subject = ?2 FROM api_key AS k WHERE (org = ?1 OR subject = ?2) AND role IN (?3, ?4)
+			AND (revoked IS NULL OR EXISTS (SELECT 1 FROM batch WHERE agency = k.agency AND state IN ('committed', 'published')))
+		UNION ALL SELECT 'agency', id = ?2 FROM agency WHERE ?5 = 'researcher' AND id IN (?1, ?2) LIMIT 1`,
+		append([]any{org, subject}, append(rivals, role)...)...).Scan(&rival, &person)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return internal("reading the keys", err)
 	}
-	return gateway.Errorf(gateway.Conflict, "%s already acts as %s; nobody may be that and %s", org, rival, role)
+	who := "organisation " + org
+	if person {
+		who = subject
+	}
+	return gateway.Errorf(gateway.Conflict, "%s acts as %s; one person or organisation is never that and %s", who, rival, role)
 }
 
 func (c *change) storeKey(ctx context.Context, t token, s KeySpec, unit int) error {

@@ -203,6 +203,33 @@ func TestRolesStayApart(t *testing.T) {
 	wantKind(t, err, gateway.Conflict)
 }
 
+// An agency whose key was revoked still is one while its batches are there; when they
+// are taken back it may ask.
+func TestAgencyWithBatchesStaysApart(t *testing.T) {
+	r, _ := start(t)
+	_, id := r.grant(t, KeySpec{Subject: "clerk", Org: "ministry", Role: gateway.RoleAgency, Agency: "police-a"})
+	asking := KeySpec{Subject: "clerk", Org: "institute", Role: gateway.RoleResearcher, Purposes: []gateway.Purpose{"p"}}
+	b := r.send(t, "police-a", "2025-01-01", "2025-03-31")
+	if err := r.RevokeKey(t.Context(), "install", id); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := r.AddKey(t.Context(), "install", asking)
+	wantKind(t, err, gateway.Conflict)
+	if !strings.Contains(err.Error(), "clerk acts as agency") {
+		t.Errorf("refused with %q", err)
+	}
+	asking.Subject, asking.Org = "another", "ministry"
+	_, _, err = r.AddKey(t.Context(), "install", asking)
+	wantKind(t, err, gateway.Conflict)
+	if !strings.Contains(err.Error(), "organisation ministry acts as agency") {
+		t.Errorf("refused with %q", err)
+	}
+	if _, _, err := r.WithdrawBatch(t.Context(), "police-a", "k1", b); err != nil {
+		t.Fatal(err)
+	}
+	r.grant(t, asking)
+}
+
 func TestGrantsRefused(t *testing.T) {
 	r, c := start(t)
 	for name, spec := range map[string]KeySpec{

@@ -36,8 +36,8 @@ const childrenAtOnce = 2 << 20
 const maxWord = uint64(1) << 62
 
 // Children streams the combinations of one contract with how many children have
-// each. A child counts once, by the earliest of its records (of equal days, a random
-// one): class sizes then add up over columns, and memory does not grow with the
+// each. A child counts once, by the earliest of its records (of equal days, and of those
+// without a day, a random one): class sizes then add up over columns, and memory does not grow with the
 // records of a child. A combination may come several times. Rows without a child
 // count nowhere. The slices given to each are reused.
 func (w *Warehouse) Children(ctx context.Context, c Combinations, each func(quasi, sensitive []int, children int) error) error {
@@ -62,8 +62,8 @@ func (w *Warehouse) Children(ctx context.Context, c Combinations, each func(quas
 	parts := rows/childrenAtOnce + 1
 	for part := range parts {
 		query := fmt.Sprintf(`SELECT v.1 AS q, v.2 AS s, count() AS n FROM (
-			SELECT argMin((%s, %s), (%s, %s)) AS v FROM %s AND reinterpretAsUInt64(%[6]s) %% %[7]d = %[8]d GROUP BY %[6]s)
-			GROUP BY q, s`, quasi, sensitive, gateway.ColumnDay, gateway.ColumnRandom, from, gateway.ColumnPID, parts, part)
+			SELECT argMin((%s, %s), (%s = %d, %[3]s, %[5]s)) AS v FROM %[6]s AND reinterpretAsUInt64(%[7]s) %% %[8]d = %[9]d GROUP BY %[7]s)
+			GROUP BY q, s`, quasi, sensitive, gateway.ColumnDay, gateway.NoDay, gateway.ColumnRandom, from, gateway.ColumnPID, parts, part)
 		err = w.combinations(ctx, &c, query, each)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ _roles := ["agency", "researcher", "officer", "steward", "operator", "stranger",
 _actions := [
 	"batch.upload", "batch.read", "batch.withdraw", "contract.read",
 	"release.build", "release.read", "release.risk", "release.approve", "release.withdraw", "release.ask",
+	"release.cell.ask", "release.cell.confirm",
 	"audit.read", "policy.read", "access.manage", "unheard.of",
 ]
 
@@ -46,19 +47,23 @@ _close := {"officer": {"release.withdraw"}, "steward": {"release.withdraw"}}
 
 test_building if _allowed("building") == _also(_close)
 
+_cells := {"release.cell.ask", "release.cell.confirm"}
+
 test_built if {
-	_allowed("built") == _also({"officer": {"release.withdraw", "release.approve"}, "steward": {"release.withdraw"}})
+	_allowed("built") == _also({"officer": {"release.withdraw", "release.approve"} | _cells, "steward": {"release.withdraw"}})
 }
 
 test_approved if {
 	_allowed("approved") == _also({
-		"officer": {"release.withdraw", "release.approve"},
+		"officer": {"release.withdraw", "release.approve"} | _cells,
 		"steward": {"release.withdraw"},
 		"researcher": {"release.ask", "release.read"},
 	})
 }
 
-test_superseded if _allowed("superseded") == _also(_close)
+test_superseded if {
+	_allowed("superseded") == _also({"officer": {"release.withdraw"} | _cells, "steward": {"release.withdraw"}})
+}
 
 test_failed if _allowed("failed") == _also(_close)
 

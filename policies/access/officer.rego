@@ -25,6 +25,16 @@ allow contains rego.metadata.rule().description if {
 
 # METADATA
 # description: |
+#   The officer asks why one cell of a release is what it is, and confirms what
+#   another officer asks. Nobody learns it alone: the gateway demands two persons.
+allow contains rego.metadata.rule().description if {
+	input.role == "officer"
+	input.action in {"release.cell.ask", "release.cell.confirm"}
+	input.release.state in data.parameters.access.viewable
+}
+
+# METADATA
+# description: |
 #   The officer reads contracts, policies, releases, batches and the audit log.
 allow contains rego.metadata.rule().description if {
 	input.role == "officer"
