@@ -225,6 +225,7 @@ func (d *demo) register(ctx context.Context) error {
 	for who, spec := range map[string]exchange.KeySpec{
 		"steward":    {Role: gateway.RoleSteward, Subject: "steward", Org: "ministry"},
 		"officer":    {Role: gateway.RoleOfficer, Subject: "officer", Org: "data-protection"},
+		"officer2":   {Role: gateway.RoleOfficer, Subject: "officer2", Org: "data-protection"},
 		"researcher": {Role: gateway.RoleResearcher, Subject: "researcher", Org: "institute", Purposes: []gateway.Purpose{purpose}},
 	} {
 		err = d.key(ctx, who, spec)
@@ -232,7 +233,7 @@ func (d *demo) register(ctx context.Context) error {
 			return err
 		}
 	}
-	d.line("access    six agencies, a steward, an officer and a researcher hold keys")
+	d.line("access    six agencies, a steward, two officers and a researcher hold keys")
 	return nil
 }
 

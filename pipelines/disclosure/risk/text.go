@@ -94,7 +94,7 @@ func (p *Page) writePoints(s *sheet) {
 		grouped(p.asked()), p.From, p.To)
 	s.point("About %d %% of these numbers are hidden, because few children or none stand behind them.", p.hidden())
 	if p.Profile == "" {
-		s.point("Every other number is blurred on purpose. Whoever combines all of them is still wrong by about %s children or more about any one of them.",
+		s.point("Every other number is blurred on purpose. Whoever combines all of them is typically still wrong by %s children or more about any one of them.",
 			plain(p.smallestDeviation()))
 	}
 	switch held := p.held(); {
@@ -103,7 +103,7 @@ func (p *Page) writePoints(s *sheet) {
 	case p.Twin == nil:
 		s.point("Attacks on invented children were NOT run for this release (section 5).")
 	case held < len(p.Twin.Attacks):
-		s.point("Of %d attacks on a copy with invented children %d got further than they should (section 5).", len(p.Twin.Attacks), len(p.Twin.Attacks)-held)
+		s.point("Of %d attacks on a copy with invented children %d got further than they should or prove nothing (section 5).", len(p.Twin.Attacks), len(p.Twin.Attacks)-held)
 	default:
 		s.point("%d attacks on a copy with invented children were tried; none got further than allowed (section 5).", held)
 	}
@@ -261,7 +261,8 @@ func (p *Page) writeTwin(s *sheet) {
 		return
 	}
 	s.say("To try real attacks without touching real children, the gateway invented %s children, built the same release over them and attacked it, knowing the true answers. "+
-		"It says how this design of release fares, not how these children do.", grouped(p.Twin.Children))
+		"It says how this design of release fares, not how these children do. Each attack was repeated %d times with new noise; HELD means that it stayed within its limit "+
+		"with 95 %% certainty.", grouped(p.Twin.Children), p.Twin.Keys)
 	for _, a := range p.Twin.Attacks {
 		verdict := "HELD"
 		switch {
