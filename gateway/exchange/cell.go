@@ -94,6 +94,7 @@ func (x *Exchange) why(ctx context.Context, v registry.CellView, d *gateway.Defi
 var words = map[disclosure.Reason]string{
 	disclosure.ReasonShown:       "it is shown",
 	disclosure.ReasonSmall:       "it is hidden because too few children are in it, or none: rules 1 and 3",
+	disclosure.ReasonUnit:        "it is hidden because one reporting unit brings nearly all of it: rule 2",
 	disclosure.ReasonNear:        "it is hidden because nearly all children of a larger cell are in it: rule 4",
 	disclosure.ReasonRemainder:   "it is hidden to guard another cell of its group against subtraction: rule 6",
 	disclosure.ReasonGate:        "its whole table is closed, because most of it would be hidden or small: rule 7",

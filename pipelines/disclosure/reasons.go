@@ -19,6 +19,7 @@ type Reason string
 const (
 	ReasonShown       Reason = "shown"
 	ReasonSmall       Reason = "small_or_zero" // rules 1 and 3
+	ReasonUnit        Reason = "one_unit"      // rule 2
 	ReasonNear        Reason = "near_parent"   // rule 4
 	ReasonRemainder   Reason = "remainder"     // rule 6
 	ReasonGate        Reason = "sparsity_gate" // rule 7: the whole grouping set is closed
@@ -34,6 +35,8 @@ func (s state) reason() Reason {
 	switch s {
 	case hiddenSmall:
 		return ReasonSmall
+	case hiddenUnit:
+		return ReasonUnit
 	case hiddenNear:
 		return ReasonNear
 	case hiddenRest:
@@ -66,7 +69,7 @@ func (r *Reasons) Bytes() []byte { return r.encoded() }
 
 // names are the reasons by the numbers of the encoding.
 var names = []Reason{
-	ReasonSmall, ReasonNear, ReasonRemainder, ReasonGate, ReasonShown, ReasonImpossible, ReasonNotReported, ReasonOmitted, ReasonHidden,
+	ReasonSmall, ReasonNear, ReasonRemainder, ReasonGate, ReasonShown, ReasonImpossible, ReasonNotReported, ReasonOmitted, ReasonHidden, ReasonUnit,
 }
 
 // reasons encodes the states: a line of magic and, compressed, one byte a cell, set by

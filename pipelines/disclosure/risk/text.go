@@ -142,6 +142,7 @@ func (p *Page) writeHidden(s *sheet) {
 		"a zero. The reasons are:", grouped(p.asked()), p.hidden())
 	s.point("Too few. Fewer than %d children, or none. Up to %d may be hidden too: where exactly the line is, is secret for each number, so that nobody can test it.",
 		p.K, p.K+9)
+	s.point("From one place only. Where units such as schools are told apart, a number to which one unit brings nearly everybody tells about that unit.")
 	s.point("Too close to the whole. \"All children of this group are …\" tells something about every one of them, so a number is hidden when nearly nobody is outside it.")
 	s.point("To guard another. If just one number of a group were hidden, subtraction would give it away; a second one is then hidden with it.")
 	if n := p.gated(); n > 0 {
@@ -162,6 +163,9 @@ func (p *Page) writeHidden(s *sheet) {
 
 func rules(r *disclosure.RuleShares) string {
 	text := fmt.Sprintf("too few %d %%, too close %d %%, to guard another %d %%", r.Small, r.Near, r.Remainder)
+	if r.Unit > 0 {
+		text += fmt.Sprintf(", nearly all from one unit %d %%", r.Unit)
+	}
 	if r.Gate > 0 {
 		text += fmt.Sprintf(", in tables that are closed %d %%", r.Gate)
 	}
