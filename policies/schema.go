@@ -53,6 +53,10 @@ var inputSchema any = object(map[string]any{
 		})),
 		"cubes": list(object(map[string]any{
 			"id": text, "grain": text, "dimensions": list(text), "cap": number, "measures": list(text),
+			"values": list(text),
+		})),
+		"values": list(object(map[string]any{
+			"id": text, "sector": text, "column": text, "per_child": text, "min": number, "max": number, "precision": number, "dominance": truth,
 		})),
 	}),
 	"role": text, "action": text, "purpose": text, "purposes": list(text),
@@ -94,11 +98,18 @@ func definitionInput(d *gateway.Definition) map[string]any {
 	cubes := make([]any, len(d.Cubes))
 	for i := range d.Cubes {
 		c := &d.Cubes[i]
-		cubes[i] = map[string]any{"id": c.ID, "grain": string(c.Grain), "dimensions": c.Dimensions, "cap": c.Cap, "measures": c.Measures}
+		cubes[i] = map[string]any{"id": c.ID, "grain": string(c.Grain), "dimensions": c.Dimensions, "cap": c.Cap, "measures": c.Measures, "values": append([]string{}, c.Values...)}
+	}
+	values := make([]any, len(d.Values))
+	for i, v := range d.Values {
+		values[i] = map[string]any{
+			"id": v.ID, "sector": string(v.Sector), "column": v.Column, "per_child": string(v.PerChild),
+			"min": v.Min, "max": v.Max, "precision": v.Precision, "dominance": v.Dominance,
+		}
 	}
 	return map[string]any{"definition": map[string]any{
 		"lineage": d.Lineage, "from": d.From.String(), "to": d.To.String(), "variance": d.V, "profile": cmp.Or(string(d.Profile), "interactive"),
-		"dimensions": dimensions, "cubes": cubes,
+		"dimensions": dimensions, "cubes": cubes, "values": values,
 	}}
 }
 
