@@ -107,10 +107,16 @@ func TestChangesAgree(t *testing.T) {
 		records bool
 		voted   bool // regions are those of events alone
 		rows    int
-	}{{"records", true, false, 1500}, {"few", true, false, 300}, {"distinct", false, false, 1500}, {"regions of events", true, true, 1500}} {
+	}{
+		{"records", true, false, 1500}, {"few", true, false, 300}, {"distinct", false, false, 1500}, {"regions of events", true, true, 1500},
+		{"values", false, false, 1501},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(c.rows), 4))
 			contracts, d := worldContracts(t), worldDefinition()
+			if c.name == "values" {
+				contracts, d = numbered(t), withValues()
+			}
 			if !c.records {
 				for i := range d.Cubes {
 					d.Cubes[i].Measures = []gateway.Measure{gateway.CountChildren}
@@ -254,7 +260,7 @@ func mark[K comparable](of map[K]map[[16]byte]bool, key K, pid [16]byte) {
 // childOf is a child's region and all that cubes see of it, as a text.
 func childOf(d, whole *gateway.Definition, events []row, contracts []*gateway.Contract, records bool) (region, is string) {
 	attributes := attributesOf(events, worldCoverage(), contracts)
-	var seen []string
+	var seen, numbers []string
 	for _, r := range events {
 		var codes []string
 		for _, dim := range d.Dimensions {
@@ -266,11 +272,16 @@ func childOf(d, whole *gateway.Definition, events []row, contracts []*gateway.Co
 			}
 		}
 		seen = append(seen, strings.Join(codes, " "))
+		if len(d.Values) > 0 && r.contract < 2 { // whatever is added up, the same event twice counts twice
+			numbers = append(numbers, strings.Join(codes, " ")+" "+numbersOf(r))
+		}
 	}
 	sort.Strings(seen)
 	if !records {
 		seen = slices.Compact(seen)
 	}
+	sort.Strings(numbers)
+	seen = append(seen, numbers...)
 	var codes []string
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		dim := d.Dimension(name)
@@ -282,6 +293,16 @@ func childOf(d, whole *gateway.Definition, events []row, contracts []*gateway.Co
 		region = strings.TrimPrefix(attributes["region"], "kato")
 	}
 	return region, strings.Join(append(codes, seen...), "\n")
+}
+
+// numbersOf is what the values of withValues see of an event: numbers as far as the
+// clamps, and of the police the latest.
+func numbersOf(r row) string {
+	cost, score := r.number("cost"), r.number("score")
+	if r.contract == 0 {
+		return fmt.Sprint(min(cost, 60), min(score, 30), r.day, r.quarter)
+	}
+	return fmt.Sprint(cost, score)
 }
 
 // What a comparison is not asked to do it refuses.
