@@ -13,7 +13,10 @@ import (
 
 // planExact refuses what the audit does not model, and more unknowns than it takes
 // if every cell had to be hidden. How many are hidden depends on the data, so a
-// definition that passes is never refused for its size when it is built.
+// definition that passes is never refused for its size when it is built. It may be for
+// the time that the audit takes: where some five hundred cells or more hang together and
+// most are small. Then the steward is told, before anything is published, and chooses
+// coarser codes or sums.
 func planExact(l *lattice, b *Budget) (*Budget, error) {
 	if err := l.modelled(); err != nil {
 		return nil, err

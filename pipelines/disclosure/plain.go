@@ -10,6 +10,9 @@ import (
 
 // What the profiles other than the interactive one say of themselves.
 
+// slowAudit is how many unknowns the audit takes in seconds, whatever they hold.
+const slowAudit = 400
+
 // plain is the budget of such a profile as a page for people.
 func (b *Budget) plain() string {
 	var s strings.Builder
@@ -48,6 +51,9 @@ func (b *StandingBudget) write(s *strings.Builder, all *Budget) {
 	if b.Mode == gateway.Exact {
 		fmt.Fprintf(s, "  counts are exact; cells are hidden until nobody can place one within less than the threshold\n")
 		fmt.Fprintf(s, "  %d unknowns if all were hidden; the audit takes up to %d\n", b.Cells, b.Most)
+		if b.Cells > slowAudit {
+			fmt.Fprintf(s, "  beyond %d it may take minutes where most counts are small, and be refused as too long\n", slowAudit)
+		}
 		fmt.Fprintf(s, "  nothing else may ever be released about children of this window\n")
 		return
 	}

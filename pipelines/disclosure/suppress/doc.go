@@ -21,6 +21,7 @@
 //   - Secondary: cells are published, the coarsest and largest first, as long as
 //     no primary becomes a linear combination of them (eliminate.go; Langsrud,
 //     "Secondary Cell Suppression by Gaussian Elimination", PSD 2024).
+//   - Proofs without a program, for most insiders (witness.go).
 //   - Audit: the exact interval in which everybody can place a primary cell, by
 //     linear programming without rounding (simplex.go, attack.go), also for those
 //     who know the cells they alone contribute to (insider.go).
@@ -34,7 +35,8 @@
 // What it will not do: publish noise, minimise the number of hidden cells (the
 // optimum needs branch and cut and is not worth it at this size), audit a component
 // of more than [MaxVariables] unknowns (it refuses: publish fewer linked sets or use
-// noise), or make it safe to publish anything else about the same children: one
+// noise; sparse tables of three dimensions with some 500 unknowns take a quarter of a
+// minute of one processor, and much larger ones end at the bound on work), or make it safe to publish anything else about the same children: one
 // profile holds for all tables over them (disclosure.md 2.0). Its threshold is not
 // secret unless Rules.Threshold draws it: against uploaders who plant children the
 // draw and the frozen release protect, not this package. Whole numbers are relaxed

@@ -72,23 +72,25 @@ func siblings(a, b *cell) bool {
 
 // auditInsiders repeats the audit of the other primaries for everyone who knows a
 // hidden cell. What an insider can compute from their own cells alone is theirs.
-func (c *counted) auditInsiders(p *plan) error {
+func (c *counted) auditInsiders(p *plan, seen *worlds) error {
 	if c.l.insidersFree {
 		return nil
 	}
 	for _, who := range c.insiders(p) {
 		own := map[int32]bool{}
-		var known []equation
+		var extra []equation
+		theirs := seen.insider(p, who)
 		for _, i := range who {
-			known = append(known, equation{c.s.cells[i].column, p.value[i], -1})
+			extra = append(extra, equation{c.s.cells[i].column, p.value[i], -1})
 			for _, b := range c.s.cells[i].column {
 				own[b] = true
 			}
 		}
 		others := slices.DeleteFunc(slices.Clone(p.primaries), func(i int) bool {
-			return !slices.ContainsFunc(c.s.cells[i].column, func(b int32) bool { return !own[b] })
+			return !slices.ContainsFunc(c.s.cells[i].column, func(b int32) bool { return !own[b] }) ||
+				theirs.wide(i, c.l.inside(p.verdict[i].need))
 		})
-		if err := c.audit(p, audition{others, func(i int) need { return c.l.inside(p.verdict[i].need) }, known, RuleInsider}); err != nil {
+		if err := c.audit(p, audition{others, func(i int) need { return c.l.inside(p.verdict[i].need) }, extra, RuleInsider, nil}); err != nil {
 			return err
 		}
 	}

@@ -324,10 +324,10 @@ func TestInsidersDeriveNothing(t *testing.T) {
 		if !c.eliminate(p) {
 			t.Fatal("a primary is given away")
 		}
-		if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair}); err != nil {
+		if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair, nil}); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.auditInsiders(p); err != nil {
+		if err := c.auditInsiders(p, newWorlds(p)); err != nil {
 			t.Fatal(err)
 		}
 		var columns [][]int32

@@ -41,9 +41,10 @@ func Protect(r *Raw) (*Pattern, error) {
 	if !c.eliminate(p) {
 		return nil, conflict()
 	}
-	err = c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair})
+	seen := newWorlds(p)
+	err = c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair, seen})
 	if err == nil {
-		err = c.auditInsiders(p)
+		err = c.auditInsiders(p, seen)
 	}
 	if err != nil {
 		return nil, err

@@ -332,7 +332,7 @@ func TestEndlessWorkIsRefused(t *testing.T) {
 	p := c.begin()
 	c.eliminate(p)
 	c.work = 5
-	err = c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair})
+	err = c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair, nil})
 	if !errors.Is(err, gateway.TooLarge) {
 		t.Errorf("audited without leave to work: %v", err)
 	}

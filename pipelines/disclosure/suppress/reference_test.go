@@ -149,7 +149,7 @@ func TestMagnitude(t *testing.T) {
 			}
 			l.insidersFree = false
 			c.l = l
-			if err := c.auditInsiders(p); err != nil {
+			if err := c.auditInsiders(p, newWorlds(p)); err != nil {
 				t.Fatal(err)
 			}
 			// Against insiders the package hides what NumSingleton finds; we hide what the
@@ -269,10 +269,10 @@ func protectStages(t *testing.T, c *counted) *plan {
 	if !c.eliminate(p) {
 		t.Fatal("a primary is given away")
 	}
-	if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair}); err != nil {
+	if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair, nil}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.auditInsiders(p); err != nil {
+	if err := c.auditInsiders(p, newWorlds(p)); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -344,7 +344,7 @@ func TestFourByFour(t *testing.T) {
 	if got := intervalOf(t, c, p, wb); got != (Interval{Low: 47, High: 47}) {
 		t.Fatalf("before the repair w|b is in [%d, %d], published: exactly 47", got.Low, got.High)
 	}
-	if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair}); err != nil {
+	if err := c.audit(p, audition{p.primaries, p.needs, nil, RuleRepair, nil}); err != nil {
 		t.Fatal(err)
 	}
 	var repaired []string

@@ -15,6 +15,7 @@ type audition struct {
 	needs   func(i int) need
 	extra   []equation // what an insider knows beside the published cells
 	rule    Rule       // written beside the cells that are hidden
+	worlds  *worlds    // where vertices are kept; nil for insiders, whose worlds are fewer
 }
 
 // audit widens the intervals of the targets until each meets its need. Hiding more
@@ -28,6 +29,7 @@ func (c *counted) audit(p *plan, u audition) error {
 		}
 		if seen == nil {
 			seen = newSightings(c, a, u.targets)
+			seen.worlds = u.worlds
 		} else {
 			seen.move(a)
 		}
@@ -257,6 +259,7 @@ type sightings struct {
 	targets []int
 	parts   map[int]divided // by target
 	ends    map[sighting]Interval
+	worlds  *worlds // or nil
 }
 
 type divided struct {
@@ -294,6 +297,7 @@ func (s *sightings) note(k *component, t *tableau) {
 			value[v] = t.rows[r][len(t.off)]
 		}
 	}
+	news := false
 	for _, i := range s.targets {
 		for _, o := range s.parts[i].open {
 			if s.a.parts[o.part] != k {
@@ -304,11 +308,16 @@ func (s *sightings) note(k *component, t *tableau) {
 				sum += value[v]
 			}
 			at := Interval{Low: ceil(sum, t.det), High: sum / t.det}
-			if was, ok := s.ends[sighting{i, o.part}]; ok {
+			was, ok := s.ends[sighting{i, o.part}]
+			if ok {
 				at = Interval{Low: min(at.Low, was.Low), High: max(at.High, was.High)}
 			}
+			news = news || at != was
 			s.ends[sighting{i, o.part}] = at
 		}
+	}
+	if news {
+		s.keep(k, value, t.det)
 	}
 }
 

@@ -249,10 +249,20 @@ func (t *tableau) update(at, row []int64, live []int, s int) {
 		if f == 0 {
 			return
 		}
+		*t.work -= int64(len(live))
+		if p == 1 && f < halfWord && f > -halfWord { // nearly always: tables are nearly unimodular
+			for _, j := range live {
+				if a, b := at[j], row[j]; a < halfWord && a > -halfWord && b < halfWord && b > -halfWord {
+					at[j] = a - f*b
+				} else {
+					at[j] = t.exact(a, p, f, b)
+				}
+			}
+			return
+		}
 		for _, j := range live {
 			at[j] = t.exact(at[j], p, f, row[j])
 		}
-		*t.work -= int64(len(live))
 		return
 	}
 	*t.work -= int64(len(at))
@@ -263,10 +273,12 @@ func (t *tableau) update(at, row []int64, live []int, s int) {
 	}
 }
 
+// halfWord bounds numbers whose products fit 64 bits.
+const halfWord = 1 << 31
+
 // exact returns (a p - f b) / det.
 func (t *tableau) exact(a, p, f, b int64) int64 {
-	const small = 1 << 31
-	if a < small && a > -small && p < small && p > -small && f < small && f > -small && b < small && b > -small {
+	if a < halfWord && a > -halfWord && p < halfWord && p > -halfWord && f < halfWord && f > -halfWord && b < halfWord && b > -halfWord {
 		n := a*p - f*b
 		if t.det != 1 {
 			n /= t.det
