@@ -111,6 +111,7 @@ type Problems struct {
 	Lines   map[ColumnProblem]int `json:"-"`      // where each problem and warning occurred first
 	First   []RowError            `json:"errors"` // the first problems, in file order
 	Omitted int                   `json:"errors_omitted,omitempty"`
+	Ended   bool                  `json:"-"` // the last one ended the reading
 }
 
 // A ColumnProblem is one code in one column.

@@ -117,6 +117,7 @@ var sentences = map[gateway.ProblemCode]string{
 	tabular.EncodingAmbiguous:  "The encoding of the text cannot be told for sure; save the file as UTF-8 or say the encoding.",
 	tabular.EncodingUnknown:    "The text is in an encoding that is not read, or not in the one that was said.",
 	tabular.SeparatorAmbiguous: "The separator of the columns cannot be told for sure; say which is meant.",
+	tabular.JSONForm:           "The line is not a JSON object of plain values under keys that are all different.",
 	tabular.FormatOther:        "The file is not in the format that was said or that its name promises.",
 }
 

@@ -12,32 +12,86 @@ import (
 	"github.com/pana-exchange/pana/pipelines/internal/tabular"
 )
 
-// openSource opens the file in its format and finds, for every field of the
-// contract, the number of its column, -1 where the file has none.
-func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames) (tabular.Source, gateway.Dialect, []int, error) {
-	src, d, err := openFormat(ctx, r, o, names)
-	if err != nil {
-		return nil, d, nil, faulty(err)
-	}
-	row := src.Row()
-	switch code, err := src.Next(ctx); {
-	case err == io.EOF: //nolint:errorlint // a source returns io.EOF itself
-		return nil, d, nil, fatal(1, "", codeEmptyFile, nil)
-	case err != nil:
-		return nil, d, nil, err
-	case code != "":
-		return nil, d, nil, fatal(row.Line, "", code, nil)
-	case len(row.Cells) > o.Limits.Columns:
-		return nil, d, nil, fatal(row.Line, "", codeTooManyCols, nil)
-	}
-	h := heading{names: names, row: row, at: map[int]int{}}
-	places, err := h.places()
-	d.Columns = h.read
-	return src, d, places, err
+// An opened is a file whose header, if its format has one, is read.
+type opened struct {
+	src     tabular.Source
+	dialect gateway.Dialect
+	places  []int                 // cell of every field, -1 where the file has none
+	width   int                   // cells of a record
+	keys    *[]gateway.ReadColumn // that NDJSON named so far
 }
 
-func openFormat(ctx context.Context, r io.Reader, o *Options, names *columnNames) (tabular.Source, gateway.Dialect, error) {
-	return tabular.OpenCSV(ctx, r, tabular.CSVOptions{RowBytes: o.Limits.RowBytes, Said: o.Said, Known: names.known})
+// openSource opens the envelope, and then the file in its format.
+func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames) (opened, error) {
+	inside, err := tabular.OpenEnvelope(r, o.Said.Compression, tabular.EnvelopeLimits{Bytes: o.Limits.Bytes, Ratio: int64(o.Limits.Ratio)})
+	if err != nil {
+		return opened{}, err
+	}
+	var f opened
+	switch o.Said.Format {
+	case "", gateway.FormatCSV:
+		f.src, f.dialect, err = tabular.OpenCSV(ctx, inside, tabular.CSVOptions{RowBytes: o.Limits.RowBytes, Said: o.Said, Known: names.known})
+	case gateway.FormatNDJSON:
+		k := &keys{names: names}
+		f.src, f.dialect, err = tabular.OpenNDJSON(ctx, inside, tabular.NDJSONOptions{RowBytes: o.Limits.RowBytes, Columns: len(o.Contract.Fields), Find: k.find})
+		f.keys, f.width = &k.read, len(o.Contract.Fields)
+	default:
+		return opened{}, gateway.Errorf(gateway.Unsupported, "a file is CSV or NDJSON")
+	}
+	if err != nil {
+		return opened{}, faulty(err)
+	}
+	f.dialect.Compression = o.Said.Compression
+	if f.keys != nil {
+		for i := range o.Contract.Fields {
+			f.places = append(f.places, i)
+		}
+		return f, nil
+	}
+	return f, f.readHeader(ctx, o, names)
+}
+
+// readHeader reads the first record as the names of the columns.
+func (f *opened) readHeader(ctx context.Context, o *Options, names *columnNames) error {
+	row := f.src.Row()
+	switch code, err := f.src.Next(ctx); {
+	case err == io.EOF: //nolint:errorlint // a source returns io.EOF itself
+		return fatal(1, "", codeEmptyFile, nil)
+	case err != nil:
+		return faulty(err)
+	case code != "":
+		return fatal(row.Line, "", code, nil)
+	case len(row.Cells) > o.Limits.Columns:
+		return fatal(row.Line, "", codeTooManyCols, nil)
+	}
+	f.width = len(row.Cells)
+	h := heading{names: names, row: row, at: map[int]int{}}
+	var err error
+	f.places, err = h.places()
+	f.dialect.Columns = h.read
+	return err
+}
+
+// keys finds the fields that the keys of NDJSON name.
+type keys struct {
+	names *columnNames
+	read  []gateway.ReadColumn
+}
+
+func (k *keys) find(name []byte) (int, gateway.ProblemCode) {
+	as, ok := k.names.find(name)
+	switch {
+	case !ok:
+		return 0, codeUnknownColumn
+	case as.field < 0:
+		return 0, codeAmbiguousColumn
+	}
+	f := &k.names.contract.Fields[as.field]
+	if f.Refused {
+		return 0, codeRefusedColumn
+	}
+	k.read = append(k.read, gateway.ReadColumn{Column: len(k.read) + 1, Field: f.Name, Named: as.by})
+	return as.field, ""
 }
 
 // faulty turns what a source cannot be opened for into an error with a problem.
@@ -96,7 +150,7 @@ func (h *heading) places() ([]int, error) {
 	if len(h.details) == 0 {
 		return places, nil
 	}
-	h.problems.Rows = 1
+	h.problems.Rows, h.problems.Ended = 1, true
 	detail := fmt.Sprintf("line %d: the header is not that of contract %s, version %d", h.row.Line, c.ID, c.Version)
 	if len(h.at) == 0 {
 		detail += ": it names none of its columns (is there a header at all?)"
@@ -156,6 +210,7 @@ func fatal(line int, field gateway.FieldName, code gateway.ProblemCode, p *gatew
 	}
 	e := gateway.RowError{Line: line, Field: field, Code: code}
 	p.Add(e, len(p.First)+1)
+	p.Ended = code != codeEmptyFile && code != codeNoRecords
 	kind := gateway.Invalid
 	if code == codeTooManyRows {
 		kind = gateway.TooLarge

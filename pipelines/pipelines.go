@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/pipelines/internal/tabular"
@@ -51,10 +52,12 @@ type Options struct {
 
 // Limits bound what one file may cost. Zero values stand for the defaults.
 type Limits struct {
-	RowBytes int // longest row; 64 KiB
-	Columns  int // most columns; 256
-	Rows     int // most records; 10,000,000
-	Unique   int // records whose identifiers are remembered to find doubles; 1,048,576
+	RowBytes int   // longest row; 64 KiB
+	Columns  int   // most columns; 256
+	Rows     int   // most records; 10,000,000
+	Bytes    int64 // inside a compressed file; 64 GiB
+	Ratio    int   // of the bytes inside a compressed file to its own, beyond 16 MiB; 250
+	Unique   int   // records whose identifiers are remembered to find doubles; 1,048,576
 }
 
 func (o *Options) validate() error {
@@ -72,15 +75,19 @@ func (o *Options) validate() error {
 	case o.Batch.Reject != "" && o.Batch.Reject != gateway.RejectBatch && o.Batch.Reject != gateway.RejectRows:
 		return gateway.Errorf(gateway.Invalid, "a batch rejects %s or %s", gateway.RejectBatch, gateway.RejectRows)
 	case o.MaxProblems < 0 || o.Limits.RowBytes < 0 || o.Limits.Columns < 0 || o.Limits.Rows < 0 || o.Limits.Unique < 0 ||
+		o.Limits.Bytes < 0 || o.Limits.Ratio < 0 ||
 		o.Limits.RowBytes > 1<<28:
 		return errors.New("a limit is negative or too large")
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
+	if o.Limits.Bytes == 0 {
+		o.Limits.Bytes = 64 << 30
+	}
 	for value, standard := range map[*int]int{
 		&o.MaxProblems: 1000, &o.Limits.RowBytes: 64 << 10, &o.Limits.Columns: 256,
-		&o.Limits.Rows: 10_000_000, &o.Limits.Unique: 1 << 20,
+		&o.Limits.Rows: 10_000_000, &o.Limits.Ratio: 250, &o.Limits.Unique: 1 << 20,
 	} {
 		if *value == 0 {
 			*value = standard
@@ -122,23 +129,26 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
 	}
-	src, dialect, places, err := openSource(context.Background(), r, &o, names)
+	f, err := openSource(context.Background(), r, &o, names)
 	if err != nil {
 		if e, ok := errors.AsType[*gateway.Error](err); ok && e.Problems != nil {
 			e.Report = gateway.NewReport(o.Contract, 0, e.Problems, nil)
 		}
 		return nil, err
 	}
+	dialect := f.dialect
 	if o.Said.Mapping != nil {
 		dialect.Mapping = mappingDigest(o.Said.Mapping)
 	}
-	st.src, st.cells = src, src.Row()
-	st.width = len(st.cells.Cells)
-	for i, place := range places {
+	st.src, st.cells, st.width = f.src, f.src.Row(), f.width
+	for i, place := range f.places {
 		st.schema.columns[i].place = place
 	}
 	return &Reader{next: st.next, tally: st.tally, contract: o.Contract, dialect: func() gateway.Dialect {
 		dialect.Dates = st.schema.datesSeen()
+		if f.keys != nil {
+			dialect.Columns = slices.Clone(*f.keys)
+		}
 		return dialect
 	}}, nil
 }
@@ -187,4 +197,18 @@ func Sniff(head []byte) gateway.Said {
 		format = ""
 	}
 	return gateway.Said{Format: format, Compression: compression}
+}
+
+// SniffInside is [Sniff] of the first bytes inside a compressed file.
+func SniffInside(r io.Reader, c gateway.Compression) (gateway.Said, error) {
+	inside, err := tabular.OpenEnvelope(r, c, tabular.EnvelopeLimits{Bytes: 64 << 20, Ratio: 1 << 20})
+	if err != nil {
+		return gateway.Said{}, err
+	}
+	head := make([]byte, 1024)
+	n, err := io.ReadFull(inside, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return gateway.Said{}, err
+	}
+	return Sniff(head[:n]), nil
 }

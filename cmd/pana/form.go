@@ -39,7 +39,10 @@ func (f *fileFlags) said(path string) (gateway.Said, error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return gateway.Said{}, usageError{errors.New("the file cannot be read: " + path)}
 	}
-	s := pipelines.Sniff(head[:n])
+	s, err := sniff(file, head[:n])
+	if err != nil {
+		return s, err
+	}
 	s.Encoding, s.Separator, s.Sheet = f.encoding, f.separator, f.sheet
 	if f.mapping == "" {
 		return s, nil
@@ -55,8 +58,23 @@ func (f *fileFlags) said(path string) (gateway.Said, error) {
 	return s, nil
 }
 
+// sniff says what the file is by its first bytes, and by those inside where it is
+// compressed.
+func sniff(file io.ReadSeeker, head []byte) (gateway.Said, error) {
+	s := pipelines.Sniff(head)
+	if s.Compression == "" {
+		return s, nil
+	}
+	_, err := file.Seek(0, io.SeekStart)
+	if err != nil {
+		return s, usageError{errors.New("the file cannot be read")}
+	}
+	inside, err := pipelines.SniffInside(file, s.Compression)
+	return gateway.Said{Format: inside.Format, Compression: s.Compression}, err
+}
+
 // mediaOf is the media type of a format.
-var mediaOf = map[gateway.Format]string{"": "text/csv"}
+var mediaOf = map[gateway.Format]string{"": "text/csv", gateway.FormatNDJSON: "application/x-ndjson"}
 
 // setSaid tells the gateway what the file was said to be.
 func setSaid(request *http.Request, s gateway.Said) error {
@@ -68,6 +86,9 @@ func setSaid(request *http.Request, s gateway.Said) error {
 		media += "; charset=" + s.Encoding
 	}
 	request.Header.Set("Content-Type", media)
+	if s.Compression != "" {
+		request.Header.Set("Content-Encoding", string(s.Compression))
+	}
 	query := request.URL.Query()
 	if s.Separator != "" {
 		query.Set("separator", s.Separator)

@@ -108,9 +108,6 @@ func (s *server) uploadRequest(r *http.Request) (exchange.Upload, error) {
 	if err != nil {
 		return u, err
 	}
-	if r.Header.Get("Content-Encoding") != "" {
-		return u, gateway.Errorf(gateway.Unsupported, "send the batch without a Content-Encoding")
-	}
 	u.Key, err = idempotencyKey(r.Header)
 	if err != nil {
 		return u, err

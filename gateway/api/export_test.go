@@ -39,6 +39,7 @@ func Slugs() []string {
 	slugs := []string{
 		formOf(errNoMethod, gateway.Invalid, nil).slug, formOf(errSlow, gateway.Invalid, nil).slug,
 		formOf(nil, gateway.Invalid, &gateway.Error{Problems: &gateway.Problems{}}).slug,
+		formOf(nil, gateway.Invalid, &gateway.Error{Problems: &gateway.Problems{Ended: true}}).slug,
 	}
 	for _, f := range forms {
 		slugs = append(slugs, f.slug)

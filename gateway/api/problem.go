@@ -38,6 +38,8 @@ func formOf(err error, kind gateway.Kind, e *gateway.Error) form {
 		return form{http.StatusMethodNotAllowed, "method-not-allowed", "Not a method of this address"}
 	case errors.Is(err, errSlow):
 		return form{http.StatusRequestTimeout, "too-slow", "Too slow"}
+	case kind == gateway.Invalid && e != nil && e.Problems != nil && e.Problems.Ended:
+		return form{http.StatusBadRequest, "unreadable-file", "The file cannot be read to its end"}
 	case kind == gateway.Invalid && e != nil && e.Problems != nil:
 		return form{http.StatusUnprocessableEntity, "refused-batch", "The batch was refused"}
 	}

@@ -85,7 +85,7 @@ func uploadRefusals(t *testing.T, digest string, most int) []refusal {
 		{"B29 empty", call{method: "POST", path: good.path, who: "police", header: sending("police", "police", "").header}, 422, "refused-batch"},
 		{"B30 header only", sending("police", "police", small(t, 0)), 422, "refused-batch"},
 		{"B31 too many rows", sending("police", "police", small(t, 41)), 413, "too-large"},
-		{"B49 unknown column", sending("police", "police", canary+",child_iin\nx,y\n"), 422, "refused-batch"},
+		{"B49 unknown column", sending("police", "police", canary+",child_iin\nx,y\n"), 400, "unreadable-file"},
 		{"no period", good.at(batches), 400, "invalid"},
 		{"period backwards", good.at(batches + "?period_from=2025-02-01&period_to=2025-01-01"), 400, "invalid"},
 		{"period of no day", good.at(batches + "?period_from=2025-02-30&period_to=" + canary), 400, "invalid"},

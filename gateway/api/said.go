@@ -17,7 +17,9 @@ import (
 
 // mediaTypes are the formats of batches by media type.
 var mediaTypes = map[string]gateway.Format{
-	"text/csv": "", // CSV
+	"text/csv":             "", // CSV
+	"application/x-ndjson": gateway.FormatNDJSON,
+	"application/jsonl":    gateway.FormatNDJSON,
 }
 
 // charsets are those that a batch of CSV may be said to be in. UTF-16 alone does
@@ -25,7 +27,7 @@ var mediaTypes = map[string]gateway.Format{
 var charsets = []string{"utf-8", "utf-16le", "utf-16be", "windows-1251", "kz-1048"}
 
 var errMedia = gateway.Errorf(gateway.Unsupported,
-	"send the batch as text/csv, with or without a charset: utf-8, utf-16le, utf-16be, windows-1251 or kz-1048")
+	"send the batch as text/csv, with or without a charset (utf-8, utf-16le, utf-16be, windows-1251 or kz-1048), or as application/x-ndjson")
 
 // said reads what an upload says of its file: the media type, the separator and
 // the sheet in the query, and the mapping in a header of its own.
@@ -53,6 +55,13 @@ func said(h http.Header, q url.Values) (gateway.Said, error) {
 	s.Sheet = q.Get("sheet")
 	if s.Sheet != "" && format != gateway.FormatXLSX {
 		return s, gateway.Errorf(gateway.Invalid, "sheet is of XLSX: the name of one")
+	}
+	switch coding := h.Values("Content-Encoding"); {
+	case len(coding) == 0:
+	case len(coding) == 1 && (coding[0] == string(gateway.Gzip) || coding[0] == string(gateway.Zstd)):
+		s.Compression = gateway.Compression(coding[0])
+	default:
+		return s, gateway.Errorf(gateway.Unsupported, "send the batch with one Content-Encoding, gzip or zstd, or with none")
 	}
 	s.Mapping, err = mapping(h)
 	return s, err

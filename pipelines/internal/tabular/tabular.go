@@ -2,7 +2,8 @@
 // written, and turns it into records whose cells are ranges of one buffer.
 //
 // Call [Sniff] where nobody says what a file is, and then the function that opens
-// its format: [OpenCSV]. It returns a [Source]: call Next until io.EOF, and read
+// its format: [OpenCSV], [OpenNDJSON]; [OpenEnvelope] before it, where the file is
+// compressed. It returns a [Source]: call Next until io.EOF, and read
 // the cells of [Row] before the next call. A header, where the format has one, is
 // the first record.
 //
@@ -34,6 +35,7 @@ const (
 	EncodingUnknown    gateway.ProblemCode = "ENCODING_UNKNOWN"
 	SeparatorAmbiguous gateway.ProblemCode = "SEPARATOR_AMBIGUOUS"
 	FormatOther        gateway.ProblemCode = "FORMAT_OTHER"
+	JSONForm           gateway.ProblemCode = "JSON_FORM"
 )
 
 // A Source reads the records of a file. Next returns a problem code when the
