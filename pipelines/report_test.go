@@ -55,7 +55,8 @@ func TestReport(t *testing.T) {
 	want := &gateway.Report{
 		Contract: "police", Version: 1, Records: 5, Refused: 3,
 		Errors: []gateway.ProblemGroup{
-			{Field: "basis", Code: codeCodeUnknown, Count: 2, Line: 3}, {Field: "child_iin", Code: codeIINCheckDigit, Count: 1, Line: 4},
+			{Field: "basis", Code: codeCodeUnknown, Count: 2, Line: 3},
+			{Field: "child_iin", Code: codeIINCheckDigit, Count: 1, Line: 4},
 			{Field: "setting", Code: codeCodeUnknown, Count: 1, Line: 5},
 		},
 		Warnings: []gateway.ProblemGroup{{Field: "child_sex", Code: codeIINSexMismatch, Count: 1, Line: 6}},

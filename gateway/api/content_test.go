@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,9 +40,7 @@ func lines(cells map[string]any, more ...string) call {
 	for name, value := range record() {
 		all[name] = value
 	}
-	for name, value := range cells {
-		all[name] = value
-	}
+	maps.Copy(all, cells)
 	text, _ := json.Marshal(all)
 	return sending("police", "police", string(text)+"\n"+strings.Join(more, "")).with("Content-Type", "application/x-ndjson")
 }
@@ -49,16 +49,18 @@ func lines(cells map[string]any, more ...string) call {
 // B39 to B60. A slug of "" stands for a batch that is accepted.
 func contents(t *testing.T) []refusal {
 	t.Helper()
-	csv := func(change map[string]string) call { return sending("police", "police", table(change)) }
+	police := func(change map[string]string) call { return sending("police", "police", table(change)) }
 	one := table(map[string]string{})
-	cell := func(name, value string) call { return csv(map[string]string{name: value}) }
+	cell := func(name, value string) call { return police(map[string]string{name: value}) }
 	gz := packed(t, "gzip", one)
 	again := func(body string) call {
 		return sending("police", "police", body).with("Content-Encoding", "gzip")
 	}
 	flipped := []byte(gz.content)
 	flipped[len(flipped)-6] ^= 1
-	head := func(name string) call { return sending("police", "police", name+","+strings.Replace(one, "\n", "\nx,", 1)) }
+	head := func(name string) call {
+		return sending("police", "police", name+","+strings.Replace(one, "\n", "\nx,", 1))
+	}
 	list := []refusal{
 		{"B23 gzip bomb", packed(t, "gzip", one+strings.Repeat("\n", 48<<20)), 413, "too-large"},
 		{"B23 zstd bomb", packed(t, "zstd", one+strings.Repeat("\n", 48<<20)), 413, "too-large"},
@@ -90,9 +92,9 @@ func contents(t *testing.T) []refusal {
 		{"a workbook as CSV", sending("police", "police", "PK\x03\x04"+canary), 400, "unreadable-file"},
 		{"KOI8-R", sending("police", "police", table(map[string]string{"child_family_name": "\xeb\xc1\xc9\xd2\xcf\xd7\xc1"})).with("Content-Type", "text/csv"), 400, "unreadable-file"},
 		{"not the charset that was said", cell("child_family_name", "\xcaи"), 400, "unreadable-file"},
-		{"mapping that is none", csv(nil).with("Pana-Mapping", canary), 400, "invalid"},
-		{"mapping of no field", csv(nil).with("Pana-Mapping", ":eyJjb2x1bW5zIjp7ImEiOiJiIn19:"), 400, "invalid"},
-		{"separator that is none", csv(nil).at(batchesPath + "&separator=" + canary), 400, "invalid"},
+		{"mapping that is none", police(nil).with("Pana-Mapping", canary), 400, "invalid"},
+		{"mapping of no field", police(nil).with("Pana-Mapping", ":eyJjb2x1bW5zIjp7ImEiOiJiIn19:"), 400, "invalid"},
+		{"separator that is none", police(nil).at(batchesPath + "&separator=" + canary), 400, "invalid"},
 	}
 	for _, id := range []string{"   ", "", "NULL", "-", "0000000000", "unknown"} {
 		list = append(list, refusal{"B42 id " + id, cell("record_id", id), 422, "refused-batch"})
@@ -103,11 +105,25 @@ func contents(t *testing.T) []refusal {
 	for _, day := range []string{"0000-00-00", "9999-12-31", "2024-02-30", "1899-12-31", "03/04/2025", "31.04.2025", "45000"} {
 		list = append(list, refusal{"B52 " + day, cell("report_date", day), 422, "refused-batch"})
 	}
-	for _, age := range []string{"-1", "256", "17.5", "1e3", "12 ", "1 000", `"1,5"`} {
-		text := "child_age," + strings.ReplaceAll(one, "\n", "\n"+age+",")
-		list = append(list, refusal{"B53 B54 " + age, sending("social", "social", text[:len(text)-len(age)-1]), 400, "unreadable-file"})
+	for _, days := range []string{"-1", "256", "17.5", "1e3", "12 ", "1 000", "1,5"} {
+		list = append(list, refusal{"B53 B54 " + days, sending("education", "education", absent(t, days)), 422, "refused-batch"})
 	}
 	return list
+}
+
+// absent is a file of one school with a number of days.
+func absent(t *testing.T, days string) string {
+	t.Helper()
+	rows := must(csv.NewReader(strings.NewReader(must(country())(t)["education"])).ReadAll())(t)[:2]
+	i := slices.Index(rows[0], "days_absent_30d")
+	if i < 0 {
+		t.Fatal("the schools' file has no days of absence")
+	}
+	rows[1][i] = days
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.WriteAll(rows)
+	return b.String()
 }
 
 const batchesPath = "/v1/contracts/police/batches" + period

@@ -113,7 +113,7 @@ func (e *envelope) atEnd() bool {
 		return true
 	}
 	_, err := e.rest.Peek(1)
-	return err == io.EOF //nolint:errorlint // the end itself
+	return err == io.EOF
 }
 
 // broken says that the envelope is not one, or why its source failed.
