@@ -49,7 +49,7 @@ func (st *stream) row() bool {
 
 // decode fills the slots, and says of every cell alone what is wrong with it.
 func (st *stream) decode() {
-	broken := st.cells.After-st.cells.Line > 1
+	broken := st.cells.After-st.cells.Line > 1 || st.cells.Breaks
 	for i := range st.schema.columns {
 		c, slot := &st.schema.columns[i], &st.slots[i]
 		*slot = noSlot

@@ -54,7 +54,6 @@ const (
 	codeEmptyFile       gateway.ProblemCode = "EMPTY_FILE"
 	codeNoRecords       gateway.ProblemCode = "NO_RECORDS"
 	codeTooManyRows     gateway.ProblemCode = "TOO_MANY_ROWS"
-	codeTooManyCols     gateway.ProblemCode = "TOO_MANY_COLUMNS"
 	codeUnknownColumn   gateway.ProblemCode = "UNKNOWN_COLUMN"
 	codeRefusedColumn   gateway.ProblemCode = "REFUSED_COLUMN"
 	codeMissingColumn   gateway.ProblemCode = "MISSING_COLUMN"
@@ -99,24 +98,27 @@ var sentences = map[gateway.ProblemCode]string{
 	codeIINDateMismatch: "The date of birth is not the one that the IIN says, which is taken.",
 	codeIINSexMismatch:  "The sex is not the one that the IIN says, which is taken.",
 
-	codeEmptyFile:       "The file is empty.",
-	codeNoRecords:       "The file holds a header and no records.",
-	tabular.NotUTF8:     "The text is not in the encoding that it should be in, which is UTF-8 where the report names no other; save the file as UTF-8.",
-	tabular.NUL:         "The text holds a NUL byte; save the file as UTF-8, not as UTF-16 or as a workbook.",
-	tabular.QuoteOpen:   "A quotation mark is opened and never closed.",
-	tabular.QuoteForm:   "Text follows a closing quotation mark; perhaps an earlier one was left open.",
-	tabular.RowTooLong:  "The row is too long; perhaps a quotation mark was left open.",
-	codeTooManyRows:     "The file has more records than one batch may have; send it in parts.",
-	codeTooManyCols:     "The header has more columns than any contract.",
-	codeUnknownColumn:   "The header names a column that the contract does not have; take the column out of the file.",
-	codeRefusedColumn:   "The column holds free text, which no rule can make safe; take the column out of the file.",
-	codeMissingColumn:   "A column that the contract requires is missing.",
-	codeDoubledColumn:   "The header names a column twice.",
-	codeAmbiguousColumn: "The header names a column by a title that two columns of the contract have; use the name of the field.",
+	codeEmptyFile:          "The file is empty.",
+	codeNoRecords:          "The file holds a header and no records.",
+	tabular.NotUTF8:        "The text is not in the encoding that it should be in, which is UTF-8 where the report names no other; save the file as UTF-8.",
+	tabular.NUL:            "The text holds a NUL byte; save the file as UTF-8, not as UTF-16 or as a workbook.",
+	tabular.QuoteOpen:      "A quotation mark is opened and never closed.",
+	tabular.QuoteForm:      "Text follows a closing quotation mark; perhaps an earlier one was left open.",
+	tabular.RowTooLong:     "The row is too long; perhaps a quotation mark was left open.",
+	codeTooManyRows:        "The file has more records than one batch may have; send it in parts.",
+	tabular.TooManyColumns: "The header has more columns than any contract.",
+	codeUnknownColumn:      "The header names a column that the contract does not have; take the column out of the file.",
+	codeRefusedColumn:      "The column holds free text, which no rule can make safe; take the column out of the file.",
+	codeMissingColumn:      "A column that the contract requires is missing.",
+	codeDoubledColumn:      "The header names a column twice.",
+	codeAmbiguousColumn:    "The header names a column by a title that two columns of the contract have; use the name of the field.",
 
 	tabular.EncodingAmbiguous:  "The encoding of the text cannot be told for sure; save the file as UTF-8 or say the encoding.",
 	tabular.EncodingUnknown:    "The text is in an encoding that is not read, or not in the one that was said.",
 	tabular.SeparatorAmbiguous: "The separator of the columns cannot be told for sure; say which is meant.",
+	tabular.WorkbookForm:       "The workbook is damaged, or not one that spreadsheets write; save it anew as XLSX, or as CSV.",
+	tabular.WorkbookTooLarge:   "The workbook holds more text than is read at once; save it as CSV.",
+	tabular.SheetUnknown:       "The workbook has no sheet of the name that was said.",
 	tabular.JSONForm:           "The line is not a JSON object of plain values under keys that are all different.",
 	tabular.FormatOther:        "The file is not in the format that was said or that its name promises.",
 }

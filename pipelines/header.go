@@ -19,6 +19,16 @@ type opened struct {
 	places  []int                 // cell of every field, -1 where the file has none
 	width   int                   // cells of a record
 	keys    *[]gateway.ReadColumn // that NDJSON named so far
+	close   func()                // gives back what holds the file; may be nil
+
+	noSerials bool // numbers are not days counted from 1900
+}
+
+func (o *Options) fileOptions() tabular.FileOptions {
+	return tabular.FileOptions{
+		RowBytes: o.Limits.RowBytes, Columns: o.Limits.Columns, Sheet: o.Said.Sheet, Dir: o.Dir, Bytes: o.Limits.HeldBytes,
+		Inside: tabular.EnvelopeLimits{Bytes: o.Limits.Bytes, Ratio: int64(o.Limits.Ratio)},
+	}
 }
 
 // openSource opens the envelope, and then the file in its format.
@@ -35,8 +45,13 @@ func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames
 		k := &keys{names: names}
 		f.src, f.dialect, err = tabular.OpenNDJSON(ctx, inside, tabular.NDJSONOptions{RowBytes: o.Limits.RowBytes, Columns: len(o.Contract.Fields), Find: k.find})
 		f.keys, f.width = &k.read, len(o.Contract.Fields)
+	case gateway.FormatXLSX:
+		var book *tabular.XLSX
+		if book, f.dialect, err = tabular.OpenXLSX(ctx, inside, o.fileOptions()); err == nil {
+			f.src, f.close, f.noSerials = book, book.Close, book.Since1904
+		}
 	default:
-		return opened{}, gateway.Errorf(gateway.Unsupported, "a file is CSV or NDJSON")
+		return opened{}, gateway.Errorf(gateway.Unsupported, "a file is CSV, NDJSON or XLSX")
 	}
 	if err != nil {
 		return opened{}, faulty(err)
@@ -48,7 +63,10 @@ func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames
 		}
 		return f, nil
 	}
-	return f, f.readHeader(ctx, o, names)
+	if err = f.readHeader(ctx, o, names); err != nil && f.close != nil {
+		f.close()
+	}
+	return f, err
 }
 
 // readHeader reads the first record as the names of the columns.
@@ -62,7 +80,7 @@ func (f *opened) readHeader(ctx context.Context, o *Options, names *columnNames)
 	case code != "":
 		return fatal(row.Line, "", code, nil)
 	case len(row.Cells) > o.Limits.Columns:
-		return fatal(row.Line, "", codeTooManyCols, nil)
+		return fatal(row.Line, "", tabular.TooManyColumns, nil)
 	}
 	f.width = len(row.Cells)
 	h := heading{names: names, row: row, at: map[int]int{}}

@@ -46,18 +46,20 @@ type Options struct {
 	Batch       gateway.Manifest   // the period is required; NoDay leaves that side open
 	Today       gateway.Day        // required: no date may be later
 	Rand        io.Reader          // nil: crypto/rand
+	Dir         string             // where a file is held, sealed, that must be there whole; "": the system's
 	MaxProblems int                // problems that are kept with their place; 0: 1000
 	Limits      Limits
 }
 
 // Limits bound what one file may cost. Zero values stand for the defaults.
 type Limits struct {
-	RowBytes int   // longest row; 64 KiB
-	Columns  int   // most columns; 256
-	Rows     int   // most records; 10,000,000
-	Bytes    int64 // inside a compressed file; 64 GiB
-	Ratio    int   // of the bytes inside a compressed file to its own, beyond 16 MiB; 250
-	Unique   int   // records whose identifiers are remembered to find doubles; 1,048,576
+	RowBytes  int   // longest row; 64 KiB
+	Columns   int   // most columns; 256
+	Rows      int   // most records; 10,000,000
+	Bytes     int64 // inside a compressed file; 64 GiB
+	HeldBytes int64 // of a workbook or a Parquet file, which must be held whole; 1 GiB
+	Ratio     int   // of the bytes inside a compressed file to its own, beyond 16 MiB; 250
+	Unique    int   // records whose identifiers are remembered to find doubles; 1,048,576
 }
 
 func (o *Options) validate() error {
@@ -75,12 +77,15 @@ func (o *Options) validate() error {
 	case o.Batch.Reject != "" && o.Batch.Reject != gateway.RejectBatch && o.Batch.Reject != gateway.RejectRows:
 		return gateway.Errorf(gateway.Invalid, "a batch rejects %s or %s", gateway.RejectBatch, gateway.RejectRows)
 	case o.MaxProblems < 0 || o.Limits.RowBytes < 0 || o.Limits.Columns < 0 || o.Limits.Rows < 0 || o.Limits.Unique < 0 ||
-		o.Limits.Bytes < 0 || o.Limits.Ratio < 0 ||
+		o.Limits.Bytes < 0 || o.Limits.HeldBytes < 0 || o.Limits.Ratio < 0 ||
 		o.Limits.RowBytes > 1<<28:
 		return errors.New("a limit is negative or too large")
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
+	}
+	if o.Limits.HeldBytes == 0 {
+		o.Limits.HeldBytes = 1 << 30
 	}
 	if o.Limits.Bytes == 0 {
 		o.Limits.Bytes = 64 << 30
@@ -103,6 +108,16 @@ type Reader struct {
 	tally    *tally
 	dialect  func() gateway.Dialect
 	contract *gateway.Contract
+	close    func()
+}
+
+// Close gives back what holds the file, if anything does. The last call of Next
+// does too.
+func (r *Reader) Close() {
+	if r.close != nil {
+		r.close()
+		r.close = nil
+	}
 }
 
 // A tally counts what was read; it holds nothing of what was in it.
@@ -143,8 +158,11 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	st.src, st.cells, st.width = f.src, f.src.Row(), f.width
 	for i, place := range f.places {
 		st.schema.columns[i].place = place
+		if f.noSerials {
+			st.schema.columns[i].dates &^= dateSerial
+		}
 	}
-	return &Reader{next: st.next, tally: st.tally, contract: o.Contract, dialect: func() gateway.Dialect {
+	return &Reader{close: f.close, next: st.next, tally: st.tally, contract: o.Contract, dialect: func() gateway.Dialect {
 		dialect.Dates = st.schema.datesSeen()
 		if f.keys != nil {
 			dialect.Columns = slices.Clone(*f.keys)
@@ -160,6 +178,9 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 // blocks from the first bad row on, but the file is read to its end.
 func (r *Reader) Next(ctx context.Context, b *gateway.Block) error {
 	err := r.next(ctx, b)
+	if err != nil {
+		r.Close()
+	}
 	if err == nil || err == io.EOF { //nolint:errorlint // the stream returns io.EOF itself
 		return err
 	}

@@ -258,7 +258,7 @@ var fileFaults = []struct {
 	{"row too long", tabular.RowTooLong, "2:", gateway.Invalid, "@" + goodLine("1", strings.Repeat("x", 1<<16))},
 	{"B32 row much too long", tabular.RowTooLong, "2:", gateway.Invalid, "@" + goodLine("1", strings.Repeat("x", 1<<22))},
 	{"B31 too many rows", codeTooManyRows, "5:", gateway.TooLarge, "@" + goodLine("1", "x") + goodLine("2", "") + goodLine("3", "") + goodLine("4", "")},
-	{"B33 too many columns", codeTooManyCols, "1:", gateway.Invalid, strings.Repeat("a,", 1000) + "\n"},
+	{"B33 too many columns", tabular.TooManyColumns, "1:", gateway.Invalid, strings.Repeat("a,", 1000) + "\n"},
 	{"B49 unknown column", codeUnknownColumn, "1:#3", gateway.Invalid, strings.Replace(shortHeader, "residence", "Иванов", 1)},
 	{"B48 renamed column", codeUnknownColumn, "1:#1", gateway.Invalid, strings.Replace(shortHeader, "record_id", "recordid", 1)},
 	{"second BOM", codeUnknownColumn, "1:#1", gateway.Invalid, "\xef\xbb\xbf\xef\xbb\xbf" + shortHeader},
@@ -319,7 +319,7 @@ func TestLinesArePhysicalLines(t *testing.T) {
 
 func TestEveryCodeIsDescribedAndTested(t *testing.T) {
 	tested := map[gateway.ProblemCode]bool{
-		codeTooFewCells: true, codeTooManyCells: true, codeBareQuote: true, codeDuplicate: true, tabular.JSONForm: true, // in tests of their own
+		codeTooFewCells: true, codeTooManyCells: true, codeBareQuote: true, codeDuplicate: true, tabular.JSONForm: true, tabular.WorkbookForm: true, tabular.SheetUnknown: true, tabular.WorkbookTooLarge: true, // in tests of their own
 	}
 	for _, f := range faults {
 		tested[f.code] = true

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"io"
 	"unicode/utf8"
 
@@ -124,7 +125,7 @@ func (st *stream) fill(ctx context.Context) (int, error) {
 		case err == io.EOF && st.tally.rows+st.tally.refused == 0: //nolint:errorlint // a source returns io.EOF itself
 			return 0, fatal(1, "", codeNoRecords, &st.tally.problems)
 		case err != nil:
-			return n, err
+			return n, st.faulty(err)
 		case code != "":
 			return 0, st.fatal(code)
 		case st.tally.rows+st.tally.refused == st.maxRows:
@@ -148,6 +149,14 @@ func (st *stream) fill(ctx context.Context) (int, error) {
 		n++
 	}
 	return n, nil
+}
+
+// faulty is [faulty] with what was found before.
+func (st *stream) faulty(err error) error {
+	if fault, ok := errors.AsType[*tabular.FileError](err); ok {
+		return st.fatal(fault.Code)
+	}
+	return err
 }
 
 // fatal ends the reading at the current record.

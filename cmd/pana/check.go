@@ -114,6 +114,7 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 	if err != nil {
 		return reportOf(err), err
 	}
+	defer reader.Close()
 	block := gateway.NewBlock(contract.Layout())
 	for err == nil {
 		block.Reset()

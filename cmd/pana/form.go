@@ -24,6 +24,7 @@ type fileFlags struct {
 func (f *fileFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.encoding, "encoding", "", "encoding of a CSV file, where it cannot be told: utf-8, utf-16le, utf-16be, windows-1251 or kz-1048")
 	flags.StringVar(&f.separator, "separator", "", "separator of a CSV file, where it cannot be told: comma, semicolon or tab")
+	flags.StringVar(&f.sheet, "sheet", "", "sheet of a workbook; default: the first")
 	flags.StringVar(&f.mapping, "map", "", "YAML file that puts your names of columns and codes in the place of the contract's")
 }
 
@@ -74,7 +75,10 @@ func sniff(file io.ReadSeeker, head []byte) (gateway.Said, error) {
 }
 
 // mediaOf is the media type of a format.
-var mediaOf = map[gateway.Format]string{"": "text/csv", gateway.FormatNDJSON: "application/x-ndjson"}
+var mediaOf = map[gateway.Format]string{
+	"": "text/csv", gateway.FormatNDJSON: "application/x-ndjson",
+	gateway.FormatXLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 // setSaid tells the gateway what the file was said to be.
 func setSaid(request *http.Request, s gateway.Said) error {

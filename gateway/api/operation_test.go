@@ -32,7 +32,7 @@ func TestOneEventARequest(t *testing.T) {
 		{call{method: canary, path: "/v1/batches/" + canary}, "none", "", 405},
 		{getting("", "/v1/batches").with("Authorization", "Bearer "+canary), "/v1/batches", "", 401},
 		{sending("police", "police", file).with("User-Agent", canary).with("X-Forwarded-For", canary), "/v1/contracts/{contract}/batches", "agency", 201},
-		{sending("police", "police", canary), "/v1/contracts/{contract}/batches", "agency", 422},
+		{sending("police", "police", canary), "/v1/contracts/{contract}/batches", "agency", 400},
 		{posting("steward", "/v1/releases", canary), "/v1/releases", "steward", 400},
 		{posting("operator", "/v1/access/keys", `{"role":"steward","subject":"z","organisation":"z"}`), "/v1/access/keys", "operator", 201},
 	}

@@ -20,6 +20,8 @@ var mediaTypes = map[string]gateway.Format{
 	"text/csv":             "", // CSV
 	"application/x-ndjson": gateway.FormatNDJSON,
 	"application/jsonl":    gateway.FormatNDJSON,
+
+	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": gateway.FormatXLSX,
 }
 
 // charsets are those that a batch of CSV may be said to be in. UTF-16 alone does
@@ -27,7 +29,7 @@ var mediaTypes = map[string]gateway.Format{
 var charsets = []string{"utf-8", "utf-16le", "utf-16be", "windows-1251", "kz-1048"}
 
 var errMedia = gateway.Errorf(gateway.Unsupported,
-	"send the batch as text/csv, with or without a charset (utf-8, utf-16le, utf-16be, windows-1251 or kz-1048), or as application/x-ndjson")
+	"send the batch as text/csv, with or without a charset (utf-8, utf-16le, utf-16be, windows-1251 or kz-1048), or as application/x-ndjson or a workbook (XLSX)")
 
 // said reads what an upload says of its file: the media type, the separator and
 // the sheet in the query, and the mapping in a header of its own.

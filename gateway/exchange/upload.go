@@ -257,6 +257,7 @@ func (l *loading) stream(ctx context.Context) error {
 		return err
 	}
 	l.reader = reader
+	defer reader.Close()
 	free, full := make(chan *gateway.Block, 2), make(chan *gateway.Block)
 	for range cap(free) {
 		free <- gateway.NewBlock(l.contract.Layout())

@@ -86,6 +86,7 @@ func (n *NDJSON) Next(ctx context.Context) (gateway.ProblemCode, error) {
 			return NotUTF8, nil
 		}
 		clear(n.row.Cells)
+		n.row.Breaks = bytes.Contains(line, []byte(`\n`)) || bytes.Contains(line, []byte(`\u000`))
 		return n.object(start), nil
 	}
 }

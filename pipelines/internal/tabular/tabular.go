@@ -2,7 +2,7 @@
 // written, and turns it into records whose cells are ranges of one buffer.
 //
 // Call [Sniff] where nobody says what a file is, and then the function that opens
-// its format: [OpenCSV], [OpenNDJSON]; [OpenEnvelope] before it, where the file is
+// its format: [OpenCSV], [OpenNDJSON], [OpenXLSX]; [OpenEnvelope] before it, where the file is
 // compressed. It returns a [Source]: call Next until io.EOF, and read
 // the cells of [Row] before the next call. A header, where the format has one, is
 // the first record.
@@ -36,6 +36,10 @@ const (
 	SeparatorAmbiguous gateway.ProblemCode = "SEPARATOR_AMBIGUOUS"
 	FormatOther        gateway.ProblemCode = "FORMAT_OTHER"
 	JSONForm           gateway.ProblemCode = "JSON_FORM"
+	TooManyColumns     gateway.ProblemCode = "TOO_MANY_COLUMNS"
+	WorkbookForm       gateway.ProblemCode = "WORKBOOK_FORM"
+	WorkbookTooLarge   gateway.ProblemCode = "WORKBOOK_TOO_LARGE"
+	SheetUnknown       gateway.ProblemCode = "SHEET_UNKNOWN"
 )
 
 // A Source reads the records of a file. Next returns a problem code when the
@@ -48,10 +52,11 @@ type Source interface {
 // A Row is the current record of a source: byte ranges of its buffer, valid until
 // the next record. Behind every cell at least 16 bytes may be read.
 type Row struct {
-	Buf   []byte
-	Cells []Span
-	Line  int // of the file, or of the sheet, on which the record starts
-	After int // line of what follows it
+	Buf    []byte
+	Cells  []Span
+	Line   int  // of the file, or of the sheet, on which the record starts
+	After  int  // line of what follows it
+	Breaks bool // a cell may hold a line break, though the record is one line
 }
 
 // Cell returns the bytes of a cell.
