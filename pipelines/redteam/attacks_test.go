@@ -186,7 +186,7 @@ func TestGate(t *testing.T) {
 
 // The bits of a grid do not follow its places, and both are as many.
 func TestGrid(t *testing.T) {
-	g := newGrid(1, 100, besideVictim(9, 60))
+	g := newGrid(1, 100, besideVictim(9, 60), 0)
 	if n := slices.Collect(func(yield func(int) bool) {
 		for _, b := range g.bits {
 			if b == 1 && !yield(b) {

@@ -131,16 +131,26 @@ func gridChecks() []check {
 			controls: controls(from(colNone, 0.95), from(colSingle, 0.75), from(0, 0.75).with(standard("noise by members", memberKeyed))), bar: nearChance(barOutsider),
 		},
 		{
-			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 60 others", across: insiderSweep(60, 1),
+			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 60 others", across: insiderSweep(besideVictim, 60, 1),
 			controls: controls(from(colNone, 0.95), from(0, 0.80).with(standard("hard threshold", hardThreshold))), bar: nearChance(barInsider),
 		},
 		{
-			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 14 others", across: insiderSweep(14, 1),
+			attack: "Insider, 0-25 invented", measure: "AUC, worst group, 14 others", across: insiderSweep(besideVictim, 14, 1),
 			controls: controls(from(colNone, 0.95), from(0, 0.80).with(standard("hard threshold", hardThreshold))), bar: nearChance(barInsider),
 		},
 		{
-			attack: "Insider, 0-25 invented", measure: "AUC, mean of 4 releases, 60 others", across: insiderSweep(60, 4),
+			attack: "Insider, 0-25 invented", measure: "AUC, mean of 4 releases, 60 others", across: insiderSweep(besideVictim, 60, 4),
 			controls: controls(from(colNone, 0.95)), bar: nearChance(barInsider),
+		},
+		{
+			attack: "Insider, 0-25 invented", measure: "AUC, worst group, beside a companion", across: insiderSweep(besideCompanion, 0, 1),
+			controls: controls(from(colNone, 0.95)), bar: nearChance(barInsider),
+		},
+		{
+			// The residual of disclosure.md 2.4, to be stated: revisions, not the rules of
+			// cells, keep an uploader from inventing others four times a year.
+			attack: "Insider, 0-25 invented", measure: "AUC, others in each of 4 releases (residual)", across: redrawn(60, 4),
+			controls: controls(from(colNone, 0.95)),
 		},
 	}
 }

@@ -1,10 +1,12 @@
 package redteam
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -13,7 +15,7 @@ import (
 )
 
 // A grid is many small populations side by side, one a region: two groups times two
-// outcomes each. Labels and members differ between regions, so each region is an
+// or three outcomes each. Labels and members differ between regions, so each region is an
 // independent draw of everything that protection draws, and one release is a sample
 // of as many. Half of the regions hold a bit that the attacker wants.
 type grid struct {
@@ -23,34 +25,44 @@ type grid struct {
 	truth []tally
 	known []float64 // what the attacker expects, halfway between the bits
 	shift []float64 // by how much the bit moves a cell
+	kinds int
 }
 
-// newGrid counts the children of each region by group and kind, for either bit.
-func newGrid(seed uint64, places int, counts func(bit int) [2][2]int) *grid {
+// A plot is the children of a place by group and kind.
+type plot [2][]int
+
+// newGrid counts the children of each region by group and kind, for either bit. The
+// first children of the first cell are invented, and others in every generation.
+func newGrid(seed uint64, places int, counts func(bit int) plot, generation uint64) *grid {
+	both := [2]plot{counts(0), counts(1)}
+	kinds := len(both[0][0])
 	var codes []string
 	for i := range places {
-		codes = append(codes, fmt.Sprintf("p%03d", i))
+		codes = append(codes, fmt.Sprintf("p%04d", i))
 	}
 	d := definition("grid", []gateway.Dimension{
-		dimension("group", gateway.Partition, "g", "h"), dimension("kind", gateway.Partition, "yes", "no"), dimension("place", gateway.Partition, codes...),
+		dimension("group", gateway.Partition, "g", "h"), dimension("kind", gateway.Partition, []string{"yes", "no", "other"}[:kinds]...), dimension("place", gateway.Partition, codes...),
 	}, gateway.Cube{
 		ID: "grid", Grain: gateway.Children, Dimensions: []string{"group", "kind", "place"}, Cap: 3, Measures: []gateway.Measure{gateway.CountChildren},
 	})
 	// Rules 1, 4 and 6 are what the grid is for: what the sparsity gate would close is
 	// opened by decision.
 	d.Gate = openAll(d)
-	g := &grid{lattice: newLattice(d)}
+	g := &grid{lattice: newLattice(d), kinds: kinds}
 	g.known, g.shift = make([]float64, g.size), make([]float64, g.size)
 	var people []person
 	for i, x := range newDice(seed, 8).Perm(places) {
 		bit := x % 2
 		g.bits = append(g.bits, bit)
-		both := [2][2][2]int{counts(0), counts(1)}
 		for group := range 2 {
-			for kind := range 2 {
+			for kind := range kinds {
 				leaves := []int{group, kind, i}
-				for range both[bit][group][kind] {
-					people = append(people, person{leaves, mix(seed<<40 ^ uint64(len(people)))})
+				for j := range both[bit][group][kind] {
+					key := seed<<40 ^ uint64(len(people)) //nolint:gosec // an index
+					if group+kind == 0 && j < both[0][0][0] {
+						key ^= generation << 32
+					}
+					people = append(people, person{leaves, mix(key)})
 				}
 				a, b := float64(both[0][group][kind]), float64(both[1][group][kind])
 				g.holds(leaves, func(c int) {
@@ -84,11 +96,11 @@ func (g *grid) at(group, kind, place int) int {
 	return g.cell(levels, nodes)
 }
 
-// here are the nine cells of a place.
+// here are all cells of a place.
 func (g *grid) here(place int) []int {
 	var cells []int
 	for group := root; group < 2; group++ {
-		for kind := root; kind < 2; kind++ {
+		for kind := root; kind < g.kinds; kind++ {
 			cells = append(cells, g.at(group, kind, place))
 		}
 	}
@@ -221,36 +233,153 @@ const mostInvented = 25
 
 // besideVictim is the place of an uploading insider: m invented children of the
 // victim's group with outcome "yes", the victim in it or among the rest of its
-// group, and another group.
-func besideVictim(m, rest int) func(bit int) [2][2]int {
-	return func(bit int) [2][2]int { return [2][2]int{{m + bit, rest + 1 - bit}, {80, 100}} }
+// group, and another group. With m near the thresholds rule 1 decides on those with
+// "yes", and rule 4 on the rest, whose minority they are.
+func besideVictim(m, rest int) func(bit int) plot {
+	return func(bit int) plot { return plot{{m + bit, rest + 1 - bit}, {80, 100}} }
+}
+
+// besideCompanion is a place where rule 6 decides: a third outcome has so few
+// children that it is always hidden, and its companion is the smaller of the other
+// two, which differ by the victim.
+func besideCompanion(m, _ int) func(bit int) plot {
+	return func(bit int) plot { return plot{{m + bit, m + 1 - bit, 5}, {80, 100, 90}} }
 }
 
 // sameChildren is the place of a set-equality oracle: 40 children who are all of one
 // group and all of one kind, or one of whom is of another kind.
-func sameChildren(bit int) [2][2]int { return [2][2]int{{40, bit}, {0, 60}} }
+func sameChildren(bit int) plot { return plot{{40, bit}, {0, 60}} }
 
 // setEquality is A8 on the grid.
 func setEquality(ctx context.Context, o Options, by publisher) ([]float64, error) {
-	g := newGrid(o.Seed, o.places(), sameChildren)
+	g := newGrid(o.Seed, o.places(), sameChildren, 0)
 	return g.scores(ctx, by, o.Keys, 1, g.equality)
 }
 
 // insiderSweep returns the AUCs at the size of the planted group that tells most.
-func insiderSweep(rest, releases int) func(ctx context.Context, o Options, by publisher) ([]float64, error) {
+func insiderSweep(place func(m, rest int) func(bit int) plot, rest, releases int) func(ctx context.Context, o Options, by publisher) ([]float64, error) {
+	return worstGroup(func(ctx context.Context, o Options, by publisher, m int) ([]float64, error) {
+		g := newGrid(o.Seed, o.places(), place(m, rest), 0)
+		return g.scores(ctx, by, o.Keys, releases, g.pattern)
+	})
+}
+
+// finalists are the sizes that are taken again, on so many populations of more
+// places: the largest of 26 noisy figures is too large.
+const (
+	finalists = 3
+	again     = 3
+	closely   = 4
+	maxPlaces = 800 // times six cells is what a grouping set may have
+)
+
+// worstGroup goes through the sizes of the planted group, takes those that tell most
+// again on other populations, and returns the worst of these.
+func worstGroup(scores func(ctx context.Context, o Options, by publisher, m int) ([]float64, error)) func(ctx context.Context, o Options, by publisher) ([]float64, error) {
 	return func(ctx context.Context, o Options, by publisher) ([]float64, error) {
-		var worst []float64
-		most := 0.0
-		for m := range mostInvented + 1 {
-			g := newGrid(o.Seed, o.places(), besideVictim(m, rest))
-			scores, err := g.scores(ctx, by, o.Keys, releases, g.pattern)
+		sizes, means := make([]int, mostInvented+1), make([]float64, mostInvented+1)
+		for m := range sizes {
+			xs, err := scores(ctx, o, by, m)
 			if err != nil {
 				return nil, err
 			}
-			if mean, _ := meanSD(scores); mean > most {
-				most, worst = mean, scores
+			sizes[m] = m
+			means[m], _ = meanSD(xs)
+		}
+		slices.SortStableFunc(sizes, func(a, b int) int { return cmp.Compare(means[b], means[a]) })
+		o.Places = min(maxPlaces, closely*o.places())
+		var worst []float64
+		most := 0.0
+		for _, m := range sizes[:finalists] {
+			xs, err := averaged(o, func(o Options) ([]float64, error) { return scores(ctx, o, by, m) })
+			if err != nil {
+				return nil, err
+			}
+			if mean, _ := meanSD(xs); mean > most {
+				most, worst = mean, xs
 			}
 		}
 		return worst, nil
 	}
+}
+
+// averaged is the mean, key by key, over populations of other seeds.
+func averaged(o Options, take func(o Options) ([]float64, error)) ([]float64, error) {
+	var sum []float64
+	for range again {
+		o.Seed++
+		xs, err := take(o)
+		if err != nil {
+			return nil, err
+		}
+		if sum == nil {
+			sum = make([]float64, len(xs))
+		}
+		for i, x := range xs {
+			sum[i] += x / again
+		}
+	}
+	return sum, nil
+}
+
+// redrawn is an insider who invents other children for every one of some releases: a
+// minority of other children has another threshold in rule 4 (disclosure.md 2.4, the
+// residual). What is learnt from is how often the rest of the victim's group is
+// shown, and whether the planted group is.
+func redrawn(rest, releases int) func(ctx context.Context, o Options, by publisher) ([]float64, error) {
+	return worstGroup(func(ctx context.Context, o Options, by publisher, m int) ([]float64, error) {
+		var grids []*grid
+		for n := range releases {
+			grids = append(grids, newGrid(o.Seed, o.places(), besideVictim(m, rest), uint64(n))) //nolint:gosec // an index
+		}
+		keys := o.Keys
+		if !by.keyed {
+			keys = 1
+		}
+		samples := make([][]sample, keys)
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(runtime.GOMAXPROCS(0))
+		for key := range keys {
+			group.Go(func() (err error) {
+				samples[key], err = redraws(ctx, grids, by, key)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
+		return learnt(samples), nil
+	})
+}
+
+// redraws are the samples of one key.
+func redraws(ctx context.Context, grids []*grid, by publisher, key int) ([]sample, error) {
+	first := grids[0]
+	samples := make([]sample, len(first.bits))
+	often := make([]int, len(first.bits))
+	for n, g := range grids {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		v, err := by.publish(population{lattice: g.lattice, counts: g.truth}, key, n+1)
+		if err != nil {
+			return nil, err
+		}
+		for place := range samples {
+			s := g.pattern(v, place)
+			// The permanent half of the noise is the same in all releases.
+			samples[place].bit = s.bit
+			samples[place].evidence += s.evidence / float64(len(grids)) / (0.5 + 0.5/float64(len(grids)))
+			if v.shown[g.at(0, 1, place)] {
+				often[place]++
+			}
+			if n == 0 {
+				samples[place].category = fmt.Sprint(v.shown[g.at(0, 0, place)])
+			}
+		}
+	}
+	for place := range samples {
+		samples[place].category += fmt.Sprint(" ", often[place])
+	}
+	return samples, nil
 }

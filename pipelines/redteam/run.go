@@ -21,7 +21,7 @@ type Options struct {
 	Populations []string // Names of [Populations]; default all.
 	Keys        int      // Required: how many noise keys, at least MinKeys.
 	Seed        uint64   // The same seed plants the same children; default 0.
-	Places      int      // Places of the grid, each a sample a key; default 400.
+	Places      int      // Places of the grid, each a sample a key; default 200.
 	// Now is the clock for the timing of look-ups; without it A10 takes no time.
 	Now func() time.Time
 	// Progress is told of each step; default nobody.
@@ -30,7 +30,7 @@ type Options struct {
 
 func (o Options) places() int {
 	if o.Places == 0 {
-		return 400
+		return 200
 	}
 	return o.Places
 }
