@@ -58,7 +58,7 @@ func newGrid(seed uint64, places int, counts func(bit int) plot, generation uint
 			for kind := range kinds {
 				leaves := []int{group, kind, i}
 				for j := range both[bit][group][kind] {
-					key := seed<<40 ^ uint64(len(people)) //nolint:gosec // an index
+					key := seed<<40 ^ uint64(len(people))
 					if group+kind == 0 && j < both[0][0][0] {
 						key ^= generation << 32
 					}
@@ -330,7 +330,7 @@ func redrawn(rest, releases int) func(ctx context.Context, o Options, by publish
 	return worstGroup(func(ctx context.Context, o Options, by publisher, m int) ([]float64, error) {
 		var grids []*grid
 		for n := range releases {
-			grids = append(grids, newGrid(o.Seed, o.places(), besideVictim(m, rest), uint64(n))) //nolint:gosec // an index
+			grids = append(grids, newGrid(o.Seed, o.places(), besideVictim(m, rest), uint64(n)))
 		}
 		keys := o.Keys
 		if !by.keyed {

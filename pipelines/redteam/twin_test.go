@@ -2,6 +2,7 @@ package redteam
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,8 +124,8 @@ func TestInventInVain(t *testing.T) {
 	}
 }
 
-// A definition with values has a twin too: its counts, under the V that carries the
-// values. The definition keeps them.
+// A definition with values has a twin that has them too, under the V that carries
+// them.
 func TestTwinOfValues(t *testing.T) {
 	d, err := configs.Definition("demo")
 	if err != nil {
@@ -136,6 +137,9 @@ func TestTwinOfValues(t *testing.T) {
 	twin, err := Twin(t.Context(), d, TwinOptions{Seed: 1, Mean: 2})
 	if err != nil || len(twin.Findings) == 0 {
 		t.Fatalf("no twin: %v", err)
+	}
+	if !slices.ContainsFunc(twin.Findings, func(f Finding) bool { return f.Attack == "Sums beside counts" }) {
+		t.Error("the values of the twin are not attacked")
 	}
 	if len(d.Values) != 1 || len(d.Cubes[1].Values) != 1 {
 		t.Error("the definition lost its values")

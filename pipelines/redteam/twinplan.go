@@ -30,7 +30,6 @@ func newTwinPlan(def *gateway.Definition) (*twinPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	def = onlyCounts(def)
 	p := &twinPlan{lattice: newLattice(def), probes: probes(), secret: -1}
 	v := newInventor(p.lattice, 0)
 	p.implied, p.impossible = v.implied, v.impossible
@@ -38,18 +37,6 @@ func newTwinPlan(def *gateway.Definition) (*twinPlan, error) {
 	p.addFrames()
 	p.addVenns()
 	return p, nil
-}
-
-// onlyCounts is the definition without values: the attacks read counts. What sums tell
-// of counts is in the budget, which was planned with them, and so in the V that the
-// twin is protected with.
-func onlyCounts(def *gateway.Definition) *gateway.Definition {
-	d := *def
-	d.Values, d.Cubes = nil, slices.Clone(def.Cubes)
-	for i := range d.Cubes {
-		d.Cubes[i].Values = nil
-	}
-	return &d
 }
 
 // chooseSecret takes the largest set of partition dimensions at their leaves, one of
