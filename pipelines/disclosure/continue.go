@@ -113,7 +113,7 @@ func continueDimension(before *gateway.Definition, dim *gateway.Dimension) error
 		case old.Name != dim.Name:
 		case !same || old.Kind != dim.Kind || old.Omitted != dim.Omitted || !slices.Equal(old.Levels, dim.Levels) || old.Sensitive && !dim.Sensitive:
 			return gateway.Errorf(gateway.Conflict, "dimension %s is not what it was in an earlier release of the lineage", dim.Name)
-		case !ofTime(dim) && !sameTree(old, dim):
+		case !ofTime(dim) && (!sameTree(old, dim) || !sameBands(old, dim)):
 			return gateway.Errorf(gateway.Conflict,
 				"dimension %s has another tree than in an earlier release of the lineage; the codes of both would not nest", dim.Name)
 		}
@@ -138,6 +138,11 @@ func continueValue(before *gateway.Definition, v *gateway.Value) error {
 		}
 	}
 	return nil
+}
+
+// sameBands reports whether the same codes stand for the same numbers.
+func sameBands(a, b *gateway.Dimension) bool {
+	return slices.EqualFunc(a.Nodes, b.Nodes, func(x, y gateway.Node) bool { return reflect.DeepEqual(x.Band, y.Band) })
 }
 
 func ofTime(dim *gateway.Dimension) bool {

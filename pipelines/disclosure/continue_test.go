@@ -68,6 +68,9 @@ func TestContinueRefuses(t *testing.T) {
 			dim := d.Dimension("age_first")
 			dim.Nodes = append(slices.Clone(dim.Nodes), gateway.Node{Code: "Y18", Number: 5})
 		},
+		"dimension event_age has another tree": func(d *gateway.Definition, _ *gateway.ReleaseRules) {
+			d.Dimension("event_age").Nodes[0].Band = &gateway.Band{}
+		},
 		"dimension reached is not what it was": func(d *gateway.Definition, _ *gateway.ReleaseRules) { d.Dimension("reached").Source.Days = 60 },
 		"dimension sex is not what it was":     func(d *gateway.Definition, _ *gateway.ReleaseRules) { d.Dimension("sex").Omitted = "F" },
 		"dimension place was called region": func(d *gateway.Definition, _ *gateway.ReleaseRules) {
