@@ -46,6 +46,7 @@ type cubeFile struct {
 		Values     []string          `yaml:"values"`
 	} `yaml:"cubes"`
 	Values     []valueFile         `yaml:"values"`
+	Gate       *gateFile           `yaml:"gate"`
 	Impossible []map[string]string `yaml:"impossible"`
 	Implied    []struct {
 		If   map[string]string `yaml:"if"`
@@ -158,6 +159,7 @@ func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contr
 	r.readValues()
 	r.readCubes()
 	r.readFacts()
+	r.readGate()
 	if err := r.found.err(); err != nil {
 		return nil, err
 	}

@@ -34,11 +34,18 @@ var bySector = gateway.Question{Cube: "volume", Measure: gateway.CountRecords, G
 func populated(t *testing.T) *gate {
 	t.Helper()
 	g := newExchange(t)
-	_, content, err := country(synth.Options{Children: 500, Seed: 11})
-	ok(t, err)
+	content := populatedFiles(t)
 	g.send(t, "police", "k1", content["police"])
 	g.send(t, "health", "k1", content["health"])
 	return g
+}
+
+// populatedFiles are those of five hundred children.
+func populatedFiles(t *testing.T) map[gateway.ContractID][]byte {
+	t.Helper()
+	_, content, err := country(synth.Options{Children: 500, Seed: 11})
+	ok(t, err)
+	return content
 }
 
 func (g *gate) build(t *testing.T) gateway.Release {

@@ -380,3 +380,53 @@ func TestGatedBytes(t *testing.T) {
 		}
 	}
 }
+
+// What is in a gated set reaches nothing outside: with the same verdicts, a release
+// whose gated cells were all counted otherwise, or not at all, has the same bytes, and
+// no question that can be asked about a small definition, of any set, is answered with a
+// cell of a gated one. So whatever is asked, the gated cells are as good as not counted.
+func TestNothingOfAGatedSet(t *testing.T) {
+	w, counts := small()
+	first := gated(t, 1, 1, nil, nil)
+	rel := release(w.def, 2, 1)
+	rel.Gate = first.Gate()
+	full, err := Protect(fill(t, w.def, counts), rel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := map[string]map[string]*Count{}
+	dropped := 0
+	for key, cells := range counts {
+		if first.Gate().Closes(key) {
+			dropped += len(cells)
+			continue
+		}
+		without[key] = cells
+	}
+	empty, err := Protect(fill(t, w.def, without), rel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if full.Digest() != empty.Digest() || dropped < 100 {
+		t.Errorf("without the %d cells of gated sets the release has other bytes", dropped)
+	}
+	answered, refused := 0, 0
+	for _, s := range full.l.sets {
+		for _, q := range questionsOf(full.l, s) {
+			table, err := full.Ask(q)
+			switch {
+			case first.Gate().Closes(s.key) && err == nil:
+				t.Fatalf("%+v is answered: %v", q, table.Cells)
+			case err != nil && !errors.Is(err, gateway.Withheld):
+				t.Fatalf("%+v: %v", q, err)
+			case err == nil:
+				answered++
+			default:
+				refused++
+			}
+		}
+	}
+	if answered == 0 || refused == 0 {
+		t.Errorf("%d questions answered, %d refused: the test proves nothing", answered, refused)
+	}
+}
