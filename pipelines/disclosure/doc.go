@@ -23,6 +23,8 @@
 //   - Whoever averages over every route to a number is left with a variance of at
 //     least 7.8 (budget.go, routes.go).
 //   - Thresholds on true values are secret, permanent draws (keys.go: law).
+//   - No cell rests on one unit of an agency, where contracts declare units (unit.go);
+//     sets that are sparse have no cells outside, for good (gate.go).
 //   - The counted cells cannot be printed or encoded (raw.go).
 //
 // How mechanisms undo each other, and what keeps each from happening here
