@@ -21,7 +21,9 @@ type column struct {
 const (
 	maxQuasi     = 12
 	maxSensitive = 10
-	maxCodes     = 64 // of a sensitive column; longer lists count by their first character
+	// maxCombinations leaves room for the quarters in a word of 62 bits.
+	maxCombinations = 1 << 54
+	maxCodes        = 64 // of a sensitive column; longer lists count by their first character
 )
 
 // rows describes the stored rows of each contract, from the snapshot and the window
@@ -79,6 +81,7 @@ func values(list []column) []warehouse.Values {
 // secret per child, so that nobody can match them; they are left out.
 func quasiColumns(c *gateway.Contract, d *gateway.Definition) []column {
 	var list []column
+	combinations := 1
 	for i := range c.Fields {
 		f := &c.Fields[i]
 		if f.Role != gateway.RoleQuasi || f.List == nil || f.Multi || f.Column == "" || len(list) == maxQuasi-1 ||
@@ -86,6 +89,10 @@ func quasiColumns(c *gateway.Contract, d *gateway.Definition) []column {
 			continue
 		}
 		size := len(f.List.Codes) + 1
+		if combinations > maxCombinations/size {
+			continue
+		}
+		combinations *= size
 		list = append(list, column{
 			risk.Column{Name: f.Column, Title: f.Title, Size: size, Coarser: coarser(f, d)},
 			warehouse.Values{Column: f.Column, Size: size},

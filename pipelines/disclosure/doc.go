@@ -3,7 +3,7 @@
 //
 // The flow of a release is
 //
-//	Plan → NewRaw, Raw.Add, Raw.AddSum … → Protect → Published.Encode → approval of its Digest
+//	Plan → NewRaw, Raw.Add, Raw.AddSum … → Protect → Published.Encode → risk page → approval
 //	Decode → Published.Ask → gateway.Table
 //
 // Call [Plan] first, when a definition is written: it needs no data and says
@@ -55,8 +55,9 @@
 //  16. Counts in policy: policy gives numbers, and gets none.
 //  17. A second layer below half of V: NewPTables splits evenly.
 //  18. Draws keyed on members: only keys.go: edge, for minorities of 10 to 18.
-//  19. Reports that compare a count with a number: summary.go has shares in steps, and
-//     by rule for large sets only.
+//  19. Reports that compare a count with a number: summary.go and widths.go have shares in
+//     steps, by rule for large sets only; why one cell is hidden is kept sealed and
+//     told to two officers (reasons.go).
 //
 // What it will not do: query data, keep a budget at run time, answer with a cell
 // outside the lattice, show why a cell is hidden, or be called differentially

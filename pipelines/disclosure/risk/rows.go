@@ -14,6 +14,7 @@ const (
 	maxTogether = 3       // columns that an outsider is taken to know at once
 	maxClasses  = 1 << 20 // combinations of a set whose sizes are counted
 	maxDoubt    = 1 << 21 // combinations times values of a sensitive column
+	maxNumbers  = 1 << 25 // in all tables of a contract: 128 MB
 	maxExact    = 1 << 20 // different combinations of all columns together
 	// MinChildren is how many children a contract needs for anything to be told: of
 	// fewer, a share of 5 % would be a handful.
@@ -44,7 +45,9 @@ type Tally struct {
 	sensitive []Column
 	sets      []*tabled
 	left      int // sets whose code lists are too long
+	room      int // numbers that tables may still have
 	children  int
+	held      held
 	exact     map[uint64]uint32 // all columns together; nil when there are too many
 }
 
@@ -58,13 +61,14 @@ type tabled struct {
 
 // NewTally prepares the tables of every set of at most three columns.
 func NewTally(contract gateway.ContractID, quasi, sensitive []Column) *Tally {
-	t := &Tally{contract: contract, quasi: quasi, sensitive: sensitive, exact: map[uint64]uint32{}}
-	for mask := 1; mask < 1<<len(quasi); mask++ {
-		if bits.OnesCount(uint(mask)) <= maxTogether {
-			t.place(mask)
+	t := &Tally{contract: contract, quasi: quasi, sensitive: sensitive, exact: map[uint64]uint32{}, held: newHeld(len(quasi), len(sensitive)), room: maxNumbers}
+	for together := range maxTogether { // small sets first: they get room before large ones
+		for mask := 1; mask < 1<<len(quasi); mask++ {
+			if bits.OnesCount(uint(mask)) == together+1 {
+				t.place(mask)
+			}
 		}
 	}
-	slices.SortStableFunc(t.sets, func(a, b *tabled) int { return cmp.Compare(len(a.columns), len(b.columns)) })
 	return t
 }
 
@@ -77,15 +81,17 @@ func (t *Tally) place(mask int) {
 			classes *= c.Size
 		}
 	}
-	if classes > maxClasses {
+	if classes > min(maxClasses, t.room) {
 		t.left++
 		return
 	}
 	s.counts = make([]uint32, classes)
+	t.room -= classes
 	for _, c := range t.sensitive {
 		var doubt []uint32
-		if classes*c.Size <= maxDoubt {
-			doubt = make([]uint32, classes*c.Size)
+		if n := classes * c.Size; n <= min(maxDoubt, t.room) {
+			doubt = make([]uint32, n)
+			t.room -= n
 		}
 		s.doubt = append(s.doubt, doubt)
 	}
@@ -96,19 +102,63 @@ func (t *Tally) place(mask int) {
 // columns and below their sizes; n is below 2^32.
 func (t *Tally) Add(quasi, sensitive []int, n int) {
 	t.children += n
+	t.together(quasi, n)
+	for i, v := range quasi {
+		t.held.quasi[i] = append(t.held.quasi[i], v)
+	}
+	for i, v := range sensitive {
+		t.held.sensitive[i] = append(t.held.sensitive[i], v)
+	}
+	t.held.n = append(t.held.n, uint32(n)) //nolint:gosec // a child counts once, and there are fewer than 2^32
+	if len(t.held.n) == cap(t.held.n) {
+		t.count()
+	}
+}
+
+// held are combinations that are not in the tables yet, by column: they go into one
+// table after the other, so that each is in the processor's cache when it is written.
+type held struct {
+	quasi, sensitive [][]int
+	n                []uint32
+	at               []int // scratch: the class of each in the table at hand
+}
+
+// heldAtOnce is how many combinations wait.
+const heldAtOnce = 8192
+
+func newHeld(quasi, sensitive int) held {
+	return held{make([][]int, quasi), make([][]int, sensitive), make([]uint32, 0, heldAtOnce), make([]int, heldAtOnce)}
+}
+
+// count puts what is held into the tables.
+func (t *Tally) count() {
+	at := t.held.at[:len(t.held.n)]
 	for _, s := range t.sets {
-		at := 0
+		clear(at)
 		for i, column := range s.columns {
-			at = at*s.sizes[i] + quasi[column]
+			for r, v := range t.held.quasi[column] {
+				at[r] = at[r]*s.sizes[i] + v
+			}
 		}
-		s.counts[at] += uint32(n) //nolint:gosec // a child counts once, and there are fewer than 2^32
+		for r, n := range t.held.n {
+			s.counts[at[r]] += n
+		}
 		for i, doubt := range s.doubt {
-			if doubt != nil {
-				doubt[at*t.sensitive[i].Size+sensitive[i]] += uint32(n) //nolint:gosec // as above
+			if doubt == nil {
+				continue
+			}
+			size, values := t.sensitive[i].Size, t.held.sensitive[i]
+			for r, n := range t.held.n {
+				doubt[at[r]*size+values[r]] += n
 			}
 		}
 	}
-	t.together(quasi, n)
+	for _, columns := range [][][]int{t.held.quasi, t.held.sensitive} {
+		for i := range columns {
+			columns[i] = columns[i][:0]
+		}
+	}
+	t.held.n = t.held.n[:0]
 }
 
 // together counts what one who sees whole rows would match by.
@@ -189,6 +239,7 @@ func band(n int) Band {
 
 // Rows judges what was counted. The tally is used up.
 func (t *Tally) Rows(title gateway.Text) Rows {
+	t.count()
 	r := Rows{Contract: t.contract, Title: title, Left: t.left}
 	if t.children < MinChildren {
 		return r

@@ -98,6 +98,7 @@ func single(t *testing.T, records [][]int, sensitive []int) (*Tally, *tabled) {
 		}
 		tally.Add(r, s, 1)
 	}
+	tally.count()
 	return tally, tally.sets[len(tally.sets)-1] // of most columns
 }
 
@@ -353,4 +354,55 @@ func TestLongLists(t *testing.T) {
 			t.Errorf("%v: a table of %d numbers was kept", s.Columns, 3000*1500)
 		}
 	}
+}
+
+// However many and long the code lists, tables take no more than their room.
+func TestRoom(t *testing.T) {
+	var quasi, sensitive []Column
+	for i := range 12 {
+		quasi = append(quasi, Column{Name: strconv.Itoa(i), Size: 250})
+	}
+	for i := range 10 {
+		sensitive = append(sensitive, Column{Name: strconv.Itoa(i), Size: 65})
+	}
+	tally := NewTally("large", quasi, sensitive)
+	numbers := 0
+	for _, s := range tally.sets {
+		numbers += len(s.counts)
+		for _, d := range s.doubt {
+			numbers += len(d)
+		}
+	}
+	if numbers > maxNumbers || numbers+tally.room != maxNumbers || tally.left == 0 || len(tally.sets) < 12 {
+		t.Errorf("%d numbers in %d sets, %d left out", numbers, len(tally.sets), tally.left)
+	}
+}
+
+// BenchmarkTally is a contract of nine quasi-identifiers and eight sensitive columns,
+// in which nearly every child has a combination of its own.
+func BenchmarkTally(b *testing.B) {
+	var quasi, sensitive []Column
+	for _, size := range []int{5, 4, 4, 22, 3, 13, 22, 6, 6} {
+		quasi = append(quasi, Column{Name: strconv.Itoa(len(quasi)), Size: size})
+	}
+	for range 8 {
+		sensitive = append(sensitive, Column{Name: strconv.Itoa(len(sensitive)), Size: 20})
+	}
+	const children = 100_000
+	r := rand.New(rand.NewPCG(3, 4))
+	q, s := make([]int, len(quasi)), make([]int, len(sensitive))
+	for b.Loop() {
+		t := NewTally("bench", quasi, sensitive)
+		for range children {
+			for i := range q {
+				q[i] = r.IntN(quasi[i].Size)
+			}
+			for i := range s {
+				s[i] = r.IntN(20)
+			}
+			t.Add(q, s, 1)
+		}
+		t.Rows(gateway.Text{})
+	}
+	b.ReportMetric(children*float64(b.N)/b.Elapsed().Seconds(), "children/s")
 }
