@@ -59,7 +59,8 @@ func TestCombinations(t *testing.T) {
 				err := w.Children(t.Context(), warehouse.Combinations{
 					Contract: contracts[contract].ID, Snapshot: 500, From: from, To: to, Sensitive: columns,
 					Quasi: []warehouse.Values{
-						{Column: gateway.ColumnRegion, Size: regions + 2}, {Column: gateway.ColumnSex, Size: 2},
+						{Column: gateway.ColumnRegion, Size: regions + 2},
+						{Column: gateway.ColumnSex, Size: 2},
 						{Column: gateway.ColumnQuarter, Size: int(to-from) + 2, From: int(from)},
 					},
 				}, func(quasi, sensitive []int, n int) error {
@@ -123,7 +124,9 @@ func BenchmarkCombinations(b *testing.B) {
 			err := w.Children(b.Context(), warehouse.Combinations{
 				Contract: c.ID, Snapshot: 100, From: build.Definition.From, To: build.Definition.To,
 				Quasi: []warehouse.Values{
-					{Column: gateway.ColumnRegion, Size: 21}, {Column: gateway.ColumnAge, Size: 5}, {Column: gateway.ColumnSex, Size: 3},
+					{Column: gateway.ColumnRegion, Size: 21},
+					{Column: gateway.ColumnAge, Size: 5},
+					{Column: gateway.ColumnSex, Size: 3},
 					{Column: gateway.ColumnQuarter, Size: 13, From: int(build.Definition.From)},
 				},
 			}, func([]int, []int, int) error { combinations++; return nil })
