@@ -3,7 +3,6 @@ package disclosure
 import (
 	"bytes"
 	"compress/flate"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -156,14 +155,13 @@ func TestReasonsAreTheRules(t *testing.T) {
 	if _, err := Why(&gateway.Definition{}, packed, ""); err == nil {
 		t.Error("a definition that is refused has reasons")
 	}
-	text, err := json.Marshal(kept)
-	printed := string(text) + fmt.Sprintf("%v %+v %#v", kept, kept, *kept)
+	printed := fmt.Sprintf("%v %+v %#v", kept, kept, *kept)
 	for _, why := range names {
 		if strings.Contains(printed, string(why)) {
 			t.Errorf("printed reasons say %q", why)
 		}
 	}
-	if bytes.Contains([]byte(printed), packed[len(reasonsMagic):]) || err != nil && text != nil {
+	if bytes.Contains([]byte(printed), packed[len(reasonsMagic):]) {
 		t.Error("reasons are printed")
 	}
 }
