@@ -108,7 +108,10 @@ func TestChangesAgree(t *testing.T) {
 		voted   bool // regions are those of events alone
 		rows    int
 	}{
-		{"records", true, false, 1500}, {"few", true, false, 300}, {"distinct", false, false, 1500}, {"regions of events", true, true, 1500},
+		{"records", true, false, 1500},
+		{"few", true, false, 300},
+		{"distinct", false, false, 1500},
+		{"regions of events", true, true, 1500},
 		{"values", false, false, 1501},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -74,7 +74,7 @@ func TestSumsOfTwofoldCells(t *testing.T) {
 		t.Errorf("an area and its only district: %s %d and %s %d", s1, v1, s2, v2)
 	}
 	hidden := 0
-	each(p.l, func(s *set, c int, at []int, label string) {
+	each(p.l, func(s *set, _ int, _ []int, label string) {
 		st, _, ok := p.Cell(label, "v.sum")
 		count, _, counted := p.Cell(label, gateway.CountChildren)
 		if ok != (counted && len(s.values) > 0) {
