@@ -129,7 +129,11 @@ func (p *Page) watch() []string {
 		}
 	}
 	for _, c := range p.Hidden.Cubes {
-		if c.Hidden >= 50 {
+		hidden := c.Hidden
+		if c.Rules != nil {
+			hidden -= c.Rules.Gate // closed tables are not asked
+		}
+		if hidden >= 50 {
 			add("%s: half of the numbers or more are hidden. The subject is cut too fine for so few children: of little use, and close to what can be guessed.", p.cubeTitle(c.Name))
 		}
 	}
