@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	for _, broken := range report.Broken {
 		t.Errorf("the attack is broken: %s", broken)
 	}
-	if steps == 0 || len(report.Sections) != len(Populations())+1 {
+	if steps == 0 || len(report.Sections) != len(Populations())+3 { // and the grid, standing tables, sums
 		t.Errorf("%d steps, %d sections", steps, len(report.Sections))
 	}
 	var back Report
