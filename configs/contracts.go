@@ -162,8 +162,9 @@ func (r *contractReader) read(id gateway.ContractID) *gateway.Contract {
 		c.Until = day
 	}
 	for i, form := range file.Dates {
-		if form != gateway.DateDotted && form != gateway.DateSerial || slices.Contains(file.Dates[:i], form) {
-			top.at("dates").at(i).bad("%q is none of %s and %s, each once", form, gateway.DateDotted, gateway.DateSerial)
+		known := []gateway.DateForm{gateway.DateDotted, gateway.DateSlashed, gateway.DateSerial}
+		if !slices.Contains(known, form) || slices.Contains(file.Dates[:i], form) {
+			top.at("dates").at(i).bad("%q is none of %s, each once", form, known)
 		}
 	}
 	c.Dates = file.Dates

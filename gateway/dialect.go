@@ -3,7 +3,7 @@ package gateway
 // A Format is the kind of file that a batch comes in.
 type Format string
 
-// The formats that are read.
+// The formats of files. Parquet is known when it is seen, and not read.
 const (
 	FormatCSV     Format = "csv"
 	FormatNDJSON  Format = "ndjson"
@@ -66,6 +66,7 @@ type DateForm string
 
 // The forms of dates.
 const (
-	DateDotted DateForm = "DD.MM.YYYY"
-	DateSerial DateForm = "serial" // days since 1899-12-30, five digits, as spreadsheets count
+	DateDotted  DateForm = "DD.MM.YYYY"
+	DateSlashed DateForm = "DD/MM/YYYY"
+	DateSerial  DateForm = "serial" // days since 1899-12-30, five digits, as spreadsheets count
 )

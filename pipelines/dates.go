@@ -12,6 +12,7 @@ type dateForms uint8
 const (
 	dateISO dateForms = 1 << iota
 	dateDotted
+	dateSlashed
 	dateSerial
 )
 
@@ -22,6 +23,8 @@ func (s *schema) dateForms() dateForms {
 		switch form {
 		case gateway.DateDotted:
 			forms |= dateDotted
+		case gateway.DateSlashed:
+			forms |= dateSlashed
 		case gateway.DateSerial:
 			forms |= dateSerial
 		}
@@ -36,7 +39,7 @@ func (s *schema) datesSeen() []string {
 		seen |= s.columns[i].seen
 	}
 	var names []string
-	for form, name := range map[dateForms]string{dateISO: "YYYY-MM-DD", dateDotted: string(gateway.DateDotted), dateSerial: string(gateway.DateSerial)} {
+	for form, name := range map[dateForms]string{dateISO: "YYYY-MM-DD", dateDotted: string(gateway.DateDotted), dateSlashed: string(gateway.DateSlashed), dateSerial: string(gateway.DateSerial)} {
 		if seen&form != 0 {
 			names = append(names, name)
 		}
@@ -82,16 +85,19 @@ func (s *slot) putDate(ymd int, oldest, today gateway.Day) gateway.ProblemCode {
 	return ""
 }
 
+// dayFirst are the forms that start with the day, by what stands between the parts.
+var dayFirst = [256]dateForms{'.': dateDotted, '/': dateSlashed}
+
 func (c *column) decodeOtherDate(s *slot, cell []byte, oldest, today gateway.Day) gateway.ProblemCode {
 	switch {
-	case c.dates&dateDotted != 0 && len(cell) == 10 && cell[2] == '.' && cell[5] == '.':
+	case len(cell) == 10 && cell[2] == cell[5] && c.dates&dayFirst[cell[2]] != 0:
 		year, ok1 := digits(cell[6:])
 		month, ok2 := digits(cell[3:5])
 		date, ok3 := digits(cell[:2])
 		if !ok1 || !ok2 || !ok3 {
 			return codeDateForm
 		}
-		c.seen |= dateDotted
+		c.seen |= dayFirst[cell[2]]
 		return s.putDate(year*10000+month*100+date, oldest, today)
 	case c.dates&dateSerial != 0 && len(cell) == 5 && cell[0] != '0':
 		n, ok := digits(cell)

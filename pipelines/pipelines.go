@@ -14,8 +14,12 @@
 //	}
 //	if err != io.EOF { … }
 //
-// The file is CSV (RFC 4180) in UTF-8, streamed: memory does not grow with it,
-// but for 16 bytes a record, up to a limit, to find doubled record identifiers.
+// The file is CSV in the dialects of spreadsheets, NDJSON or XLSX, compressed or not:
+// [Options.Said] is what its sender says of it, and what is not said is found out,
+// told by [Reader.Dialect], and refused where it can be meant in two ways. It is
+// streamed: memory does not grow with it, but for 16 bytes a record, up to a limit,
+// to find doubled record identifiers. A workbook is held whole, sealed, on disk.
+// [Reader.Report] groups what was wrong; close a reader that was not read to its end.
 //
 // It will not store what the plan does not name, obey a plan that crosses a floor,
 // read a column that the contract does not have, repair a value, or repeat one:

@@ -92,6 +92,9 @@ func contents(t *testing.T) []refusal {
 		{"a workbook as CSV", sending("police", "police", "PK\x03\x04"+canary), 400, "unreadable-file"},
 		{"KOI8-R", sending("police", "police", table(map[string]string{"child_family_name": "\xeb\xc1\xc9\xd2\xcf\xd7\xc1"})).with("Content-Type", "text/csv"), 400, "unreadable-file"},
 		{"not the charset that was said", cell("child_family_name", "\xcaи"), 400, "unreadable-file"},
+		{"B60 Parquet is not read", police(nil).with("Content-Type", "application/vnd.apache.parquet"), 415, "unsupported"},
+		{"a workbook that is none", police(nil).with("Content-Type", workbookType), 400, "unreadable-file"},
+		{"a workbook cut off", sending("police", "police", "PK\x03\x04"+canary).with("Content-Type", workbookType), 400, "unreadable-file"},
 		{"mapping that is none", police(nil).with("Pana-Mapping", canary), 400, "invalid"},
 		{"mapping of no field", police(nil).with("Pana-Mapping", ":eyJjb2x1bW5zIjp7ImEiOiJiIn19:"), 400, "invalid"},
 		{"separator that is none", police(nil).at(batchesPath + "&separator=" + canary), 400, "invalid"},
@@ -110,6 +113,8 @@ func contents(t *testing.T) []refusal {
 	}
 	return list
 }
+
+const workbookType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 // absent is a file of one school with a number of days.
 func absent(t *testing.T, days string) string {

@@ -355,8 +355,10 @@ func TestStandingPlanRefuses(t *testing.T) {
 		"too many to audit": {big(gateway.Exact, 20, 20, 10), "mode additive"},
 		"pairs": {standing(definition([]gateway.Dimension{partition("a", 2), multi(partition("b", 3), gateway.SectorPair, "")},
 			cube("one", gateway.Children, 2, "a", "b")), gateway.Exact), "pairs"},
-		"two of one column": {standing(definition([]gateway.Dimension{multi(partition("a", 2), gateway.EventColumn, "region"),
-			multi(partition("b", 3), gateway.EventColumn, "region")}, cube("one", gateway.Children, 2, "a", "b")), gateway.Exact), ""},
+		"two of one column": {standing(definition([]gateway.Dimension{
+			multi(partition("a", 2), gateway.EventColumn, "region"),
+			multi(partition("b", 3), gateway.EventColumn, "region"),
+		}, cube("one", gateway.Children, 2, "a", "b")), gateway.Exact), ""},
 		"small V": {func() *gateway.Definition { d := three(gateway.Additive); d.V = 10; return d }(), "below 50"},
 		"exact V": {func() *gateway.Definition { d := three(gateway.Exact); d.V = 50; return d }(), "declares V"},
 		"no mode": {func() *gateway.Definition { d := three("neither"); return d }(), "exact or additive"},

@@ -27,12 +27,13 @@ type NDJSONOptions struct {
 // It expects the keys in the order of the line before, and looks up those that are
 // elsewhere. Escapes are undone where they stand, so no cell is copied.
 type NDJSON struct {
-	lines   lines
-	row     Row
-	find    func([]byte) (int, gateway.ProblemCode)
-	columns map[string]int
-	order   []key // of the line before
-	seen    []int // line on which a cell was given last
+	lines  lines
+	row    Row
+	find   func([]byte) (int, gateway.ProblemCode)
+	keys   []key          // all that were met
+	places map[string]int // in keys
+	order  []int          // places of the keys of the line before
+	seen   []int          // line on which a cell was given last
 }
 
 // maxKeys is how many ways there may be in a file to write its keys.
@@ -54,7 +55,7 @@ func OpenNDJSON(ctx context.Context, src io.Reader, o NDJSONOptions) (*NDJSON, g
 	if err = otherFormat(head); err != nil {
 		return nil, d, err
 	}
-	n := &NDJSON{find: o.Find, columns: map[string]int{}, seen: make([]int, o.Columns)}
+	n := &NDJSON{find: o.Find, places: map[string]int{}, seen: make([]int, o.Columns)}
 	n.lines = lines{src: src, limit: o.RowBytes, buf: make([]byte, max(bufferBytes, 2*o.RowBytes)+slack)}
 	n.row = Row{Buf: n.lines.buf, Cells: make([]Span, o.Columns), After: 1}
 	if d.BOM = bytes.HasPrefix(head, []byte(bomUTF8)); d.BOM {
@@ -140,7 +141,7 @@ func (n *NDJSON) key(at, i int) (column, after int, code gateway.ProblemCode) {
 		return 0, 0, JSONForm
 	}
 	if i < len(n.order) {
-		k := &n.order[i]
+		k := &n.keys[n.order[i]]
 		if end := at + 1 + len(k.text); end < len(buf) && buf[end] == '"' && string(buf[at+1:end]) == k.text {
 			return k.column, end + 1, ""
 		}
@@ -150,18 +151,21 @@ func (n *NDJSON) key(at, i int) (column, after int, code gateway.ProblemCode) {
 		return 0, 0, code
 	}
 	text := buf[cell.Start:cell.End]
-	column, known := n.columns[string(text)]
+	place, known := n.places[string(text)]
 	if !known {
 		if column, code = n.find(text); code != "" {
 			return 0, 0, code
 		}
-		if len(n.columns) == maxKeys {
+		if len(n.keys) == maxKeys {
 			return 0, 0, JSONForm
 		}
-		n.columns[string(text)] = column
+		place = len(n.keys)
+		n.keys = append(n.keys, key{string(text), column})
+		n.places[string(text)] = place
 	}
+	column = n.keys[place].column
 	if bytes.IndexByte(text, '"') < 0 && after-at-2 == len(text) { // not of escapes
-		n.order = append(n.order[:min(i, len(n.order))], key{string(text), column})
+		n.order = append(n.order[:min(i, len(n.order))], place)
 	}
 	return column, after, ""
 }
