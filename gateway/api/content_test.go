@@ -2,7 +2,10 @@ package api_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -207,4 +210,22 @@ func equalDialects(a, b gateway.Dialect) bool {
 	x, _ := json.Marshal(a)
 	y, _ := json.Marshal(b)
 	return sameDates && bytes.Equal(x, y)
+}
+
+// A mapping comes with the batch, and its digest is in the receipt.
+func TestMappingComesWithTheBatch(t *testing.T) {
+	s := newStack(t)
+	text := strings.Replace(table(map[string]string{"child_sex": "муж"}), "record_id", "Номер дела", 1)
+	m := gateway.Mapping{
+		Columns: map[string]gateway.FieldName{"номер дела": "record_id"}, Codes: map[gateway.FieldName]map[string]string{"child_sex": {"муж": "M"}},
+	}
+	header := must(json.Marshal(m))(t)
+	c := sending("police", "police", text)
+	s.want(t, http.StatusBadRequest, c)
+	var receipt gateway.Receipt
+	s.want(t, http.StatusCreated, c.with("Pana-Mapping", ":"+base64.StdEncoding.EncodeToString(header)+":")).decode(t, &receipt)
+	sum := sha256.Sum256(header)
+	if got := receipt.Report.ReadAs.Mapping; got != hex.EncodeToString(sum[:]) || receipt.Stored != 1 {
+		t.Errorf("the receipt has the mapping %q and %d records", got, receipt.Stored)
+	}
 }
