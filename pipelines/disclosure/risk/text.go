@@ -145,9 +145,13 @@ func (p *Page) writeHidden(s *sheet) {
 	s.point("From one place only. Where units such as schools are told apart, a number to which one unit brings nearly everybody tells about that unit.")
 	s.point("Too close to the whole. \"All children of this group are …\" tells something about every one of them, so a number is hidden when nearly nobody is outside it.")
 	s.point("To guard another. If just one number of a group were hidden, subtraction would give it away; a second one is then hidden with it.")
-	if n := p.gated(); n > 0 {
-		s.point("Too sparse. %s are closed as a whole, because most of their numbers would be hidden or small (table A names them). They are not among the %s.",
-			tables(n), grouped(p.asked()))
+	switch n := p.gated(); {
+	case n == 1:
+		s.point("Too sparse. One table is closed as a whole, because most of its numbers would be hidden or small (table A names it). It is not among the %s.",
+			grouped(p.asked()))
+	case n > 1:
+		s.point("Too sparse. %d tables are closed as a whole, because most of their numbers would be hidden or small (table A names them). They are not among the %s.",
+			n, grouped(p.asked()))
 	}
 	for _, c := range p.Hidden.Cubes {
 		text := fmt.Sprintf("%s: about %d %% of %s numbers hidden", p.cubeTitle(c.Name), c.Hidden, grouped(c.Cells))
@@ -191,13 +195,6 @@ func (p *Page) gated() int {
 		}
 	}
 	return n
-}
-
-func tables(n int) string {
-	if n == 1 {
-		return "One table"
-	}
-	return fmt.Sprintf("%d tables", n)
 }
 
 func (p *Page) cubeTitle(id string) string {

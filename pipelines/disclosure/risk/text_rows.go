@@ -115,7 +115,7 @@ func (p *Page) watch() []string {
 	} else if p.Twin == nil {
 		add("The attacks of section 5 were not run.")
 	} else if n := len(p.Twin.Attacks) - p.held(); n > 0 {
-		add("%s of section 5 got further than allowed or prove nothing: do not approve before somebody has explained it to you.", attacks(n))
+		add("%s of section 5 got further than allowed or proved nothing: do not approve before somebody has explained it to you.", attacks(n))
 	}
 	if p.Widths.Narrow > 0 {
 		add("About %d %% of the hidden numbers can be narrowed down to fewer than %d children (table A says in which tables).", p.Widths.Narrow, p.Widths.K)
