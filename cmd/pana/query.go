@@ -147,8 +147,12 @@ func writeTable(w io.Writer, t *gateway.Table, title func(dimension, code string
 			t.Measure, hiddenMark)
 		return err
 	}
-	_, err = fmt.Fprintf(w, "  %s; standard deviation of a value %.1f; values are multiples of %d; %s = hidden (small, zero or near its total)\n",
-		t.Measure, math.Sqrt(t.Variance), t.Base, hiddenMark)
+	more := ""
+	if t.Measure == gateway.CountRecords {
+		more = ", more where children have several records"
+	}
+	_, err = fmt.Fprintf(w, "  %s; standard deviation of a value %.1f%s; values are multiples of %d; %s = hidden (small, zero or near its total)\n",
+		t.Measure, math.Sqrt(t.Variance), more, t.Base, hiddenMark)
 	return err
 }
 

@@ -153,8 +153,9 @@ func (p *Page) writeHidden(s *sheet) {
 		s.point("Too sparse. %d tables are closed as a whole, because most of their numbers would be hidden or small (table A names them). They are not among the %s.",
 			n, grouped(p.asked()))
 	}
+	s.say("By subject, of all numbers with those of closed tables (a table of two subjects is counted in both):")
 	for _, c := range p.Hidden.Cubes {
-		text := fmt.Sprintf("%s: about %d %% of %s numbers hidden", p.cubeTitle(c.Name), c.Hidden, grouped(c.Cells))
+		text := fmt.Sprintf("%s: %s numbers, about %d %% of them not shown", p.cubeTitle(c.Name), grouped(c.Cells), c.Hidden)
 		if r := c.Rules; r != nil {
 			text += " (" + rules(r) + ")"
 		}
