@@ -38,6 +38,7 @@ func bytesOf(tb rapid.TB, table *gateway.Table) string {
 // Every way to ask for a cell reads the same cell, and ways that differ in order
 // or spelling alone give the same bytes (disclosure.md 2.1; attack A6).
 func TestSynonyms(t *testing.T) {
+	t.Parallel()
 	p := protected(t, 1, 1)
 	l := p.l
 	rapid.Check(t, func(rt *rapid.T) {

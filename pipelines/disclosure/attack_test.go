@@ -245,6 +245,7 @@ func TestGroupDisclosure(t *testing.T) {
 // AUC 0.63. With 2,000 keys each side and at most five patterns that matter, the
 // estimate is above the truth by less than 0.06 but for a chance of 1e-3.
 func TestPatternWhenOneChildMoves(t *testing.T) {
+	t.Parallel()
 	const keys = 2000
 	worst := 0.0
 	last := map[string]float64{}

@@ -136,6 +136,7 @@ func TestBudgetFactor(t *testing.T) {
 // A refused budget says on its page what would help, and each choice is what a
 // definition changed so would plan to.
 func TestChoicesAreTrue(t *testing.T) {
+	t.Parallel()
 	d := demo()
 	d.Cubes[1].Cap = 4
 	d.V = 50

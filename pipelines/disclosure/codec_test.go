@@ -65,6 +65,7 @@ func tiny(tb testing.TB) *Published {
 // Any changed byte is either refused or changes the digest that was approved; any
 // missing or added byte is refused.
 func TestDecodeSeesEveryByte(t *testing.T) {
+	t.Parallel()
 	p := tiny(t)
 	b := encoded(t, p)
 	for i := range b {
@@ -219,6 +220,7 @@ func TestGolden(t *testing.T) {
 
 // Any release of any definition is read back to the byte and to the answer.
 func TestAnyReleaseIsReadBack(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		d := randomDefinition(rt)
 		d.V = 1000

@@ -107,6 +107,7 @@ func TestThresholdsFollowTheLaw(t *testing.T) {
 // thresholds, layers and outliers agree in the top bit is a half for each pair.
 // With 20,000 labels it is within 0.02 but for a chance of 1e-7.
 func TestDrawsAreIndependent(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(prf(testKey(7)), "demo", 1)
 	other := newKeyed(prf(testKey(7)), "demo", 2)
 	draws := map[string]func([]byte) uint64{

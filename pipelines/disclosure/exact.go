@@ -365,16 +365,13 @@ func auditOf(p *Published, pattern *suppress.Pattern, rel Release) *Audit {
 		a.Passed = a.Passed && (h.Interval.Open || width >= k && h.Interval.High >= k)
 	}
 	if n := p.head.Summary.Cells; n >= ruleCells {
-		a.Rules = &AuditRules{inFives(rules.Primary, n), inFives(rules.Secondary, n), inFives(rules.Repair, n), inFives(rules.Insider, n)}
+		a.Rules = &AuditRules{percent(rules.Primary, n), percent(rules.Secondary, n), percent(rules.Repair, n), percent(rules.Insider, n)}
 	}
 	if n := primaries; n >= ruleCells {
-		a.Widths = &AuditWidths{inFives(widths.Twice, n), inFives(widths.Five, n), inFives(widths.More, n), inFives(widths.Open, n)}
+		a.Widths = &AuditWidths{percent(widths.Twice, n), percent(widths.Five, n), percent(widths.More, n), percent(widths.Open, n)}
 	}
 	return a
 }
-
-// inFives is a share in percent, rounded to 5.
-func inFives(n, of int) int { return (n*40/max(1, of) + 1) / 2 * 5 }
 
 // stateOf is the state that a rule of suppress leaves a cell in.
 func stateOf(r suppress.Rule) state {

@@ -3,6 +3,7 @@ package disclosure
 import (
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,7 @@ func whole(p *Published, s *set, m gateway.Measure) (*gateway.Table, error) {
 // would publish without it, and those with a closed subset; the total is open; what is
 // open is unchanged.
 func TestGateIsTheText(t *testing.T) {
+	t.Parallel()
 	for key := range 5 {
 		open, p := protected(t, 1, key), gated(t, 1, key, nil, nil)
 		closed, byText, byClosure := map[string]bool{}, 0, 0
@@ -138,6 +140,7 @@ func TestGateIsKept(t *testing.T) {
 
 // A refusal depends on the grouping set alone: every question about one has the same.
 func TestRefusalOfTheGate(t *testing.T) {
+	t.Parallel()
 	p, q := gated(t, 1, 1, nil, nil), gated(t, 2, 3, gated(t, 1, 1, nil, nil).Gate(), nil)
 	texts := map[string]string{}
 	for _, s := range p.l.sets {
@@ -145,7 +148,7 @@ func TestRefusalOfTheGate(t *testing.T) {
 			continue
 		}
 		for _, release := range []*Published{p, q} {
-			for _, question := range questionsOf(p.l, s) {
+			for _, question := range some(questionsOf(p.l, s)) {
 				_, err := release.Ask(question)
 				if !errors.Is(err, gateway.Withheld) {
 					t.Fatalf("%v: %v", question, err)
@@ -162,6 +165,15 @@ func TestRefusalOfTheGate(t *testing.T) {
 	if len(texts) == 0 {
 		t.Error("nothing is gated: the test proves nothing")
 	}
+}
+
+// some are all questions about a set, of a short run a fixed random sixth of many.
+func some(questions []gateway.Question) []gateway.Question {
+	if !testing.Short() || len(questions) < 100 {
+		return questions
+	}
+	r := rand.New(rand.NewPCG(1, 6))
+	return slices.DeleteFunc(questions, func(gateway.Question) bool { return r.IntN(6) > 0 })
 }
 
 // questionsOf lists every question about a grouping set: each dimension grouped, or
@@ -386,6 +398,7 @@ func TestGatedBytes(t *testing.T) {
 // no question that can be asked about a small definition, of any set, is answered with a
 // cell of a gated one. So whatever is asked, the gated cells are as good as not counted.
 func TestNothingOfAGatedSet(t *testing.T) {
+	t.Parallel()
 	w, counts := small()
 	first := gated(t, 1, 1, nil, nil)
 	rel := release(w.def, 2, 1)
@@ -412,7 +425,7 @@ func TestNothingOfAGatedSet(t *testing.T) {
 	}
 	answered, refused := 0, 0
 	for _, s := range full.l.sets {
-		for _, q := range questionsOf(full.l, s) {
+		for _, q := range some(questionsOf(full.l, s)) {
 			table, err := full.Ask(q)
 			switch {
 			case first.Gate().Closes(s.key) && err == nil:

@@ -171,6 +171,7 @@ func TestCanonicalIsIdempotent(t *testing.T) {
 // Anything that a random definition admits can be protected, empty or full, asked
 // whole and read back; what is asked has the cells that the code lists have.
 func TestAnyDefinition(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		d := randomDefinition(rt)
 		if rapid.Bool().Draw(rt, "without noise to spare") {

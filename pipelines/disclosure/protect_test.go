@@ -176,6 +176,7 @@ func TestProtectRefusesContradictions(t *testing.T) {
 // Two releases of the same data share the permanent draw and the pattern; their
 // values differ by the release layer alone.
 func TestReleasesShareThePermanentLayer(t *testing.T) {
+	t.Parallel()
 	one, two := protected(t, 1, 1), protected(t, 2, 1)
 	equal, all := 0, 0
 	each(one.l, func(s *set, c int, _ []int, label string) {

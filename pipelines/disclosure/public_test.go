@@ -43,6 +43,7 @@ func two() *gateway.Definition {
 // that the table states, and mean zero. (2,000 draws a set: within 15 % and 5 standard
 // errors, a false alarm in a million.)
 func TestPublicCellsAreTruthAndNoise(t *testing.T) {
+	t.Parallel()
 	d := publicly(two(), "0.5")
 	w := randomTruthOf(d, 300)
 	counts := w.counts()
@@ -119,7 +120,8 @@ func TestPublicNoiseComesFromTheReader(t *testing.T) {
 		}
 		return p.Digest()
 	}
-	if digest(stream(1)) != digest(stream(1)) || digest(stream(1)) == digest(stream(2)) || digest(rand.Reader) == digest(rand.Reader) {
+	first, again := digest(stream(1)), digest(stream(1))
+	if first != again || first == digest(stream(2)) || digest(rand.Reader) == digest(rand.Reader) {
 		t.Error("the release is not a function of the reader's bytes")
 	}
 	keyed := openly(d, 1, stream(1))

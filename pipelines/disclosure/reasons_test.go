@@ -2,8 +2,11 @@ package disclosure
 
 import (
 	"bytes"
+	"compress/flate"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -11,6 +14,7 @@ import (
 
 // Every cell's reason is the state that the rules gave it, and fits what is published.
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	w, counts := small()
 	rel := release(w.def, 1, 1)
 	published, reasons, err := ProtectAndKeep(fill(t, w.def, counts), rel)
@@ -58,7 +62,14 @@ func TestReasonsOfSomethingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := reasons.Bytes()
-	for i, bad := range [][]byte{nil, []byte("pana"), good[:len(good)/2], []byte(reasonsMagic), append([]byte("x"), good...)} {
+	l, err := newLattice(w.def)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, bad := range [][]byte{
+		nil, []byte("pana"), good[:len(good)/2], good[:len(good)-8], []byte(reasonsMagic), append([]byte("x"), good...),
+		squeezed(t, []byte{1, 2, 3}), squeezed(t, bytes.Repeat([]byte{200}, l.cells)), squeezed(t, make([]byte, l.cells+1)),
+	} {
 		if why, err := Why(w.def, bad, ""); err == nil {
 			t.Errorf("%d: %s", i, why)
 		}
@@ -68,7 +79,7 @@ func TestReasonsOfSomethingElse(t *testing.T) {
 	if why, err := Why(&other, good, ""); err == nil && len(w.def.Cubes) > 1 {
 		t.Errorf("of another definition: %s", why)
 	}
-	for _, label := range []string{"region", "sex=F|region=1", "nothing=1", "region=1|", "|"} {
+	for _, label := range []string{"region", "sex=F|region=61", "sex=X", "nothing=1", "region=1|", "|"} {
 		if HasCell(w.def, label) {
 			t.Errorf("the release has a cell %q", label)
 		}
@@ -76,10 +87,17 @@ func TestReasonsOfSomethingElse(t *testing.T) {
 			t.Errorf("%q: %v", label, err)
 		}
 	}
-	if !HasCell(w.def, "") {
-		t.Error("the release has no total")
+	for _, label := range []string{"", "sex=F", "region=61|sex=F"} {
+		if _, err := Why(w.def, good, label); err != nil || !HasCell(w.def, label) {
+			t.Errorf("the release has no cell %q: %v", label, err)
+		}
 	}
-	if text := fmt.Sprintf("%v %+v %#v", reasons, *reasons, reasons); bytes.Contains([]byte(text), good[len(reasonsMagic):]) {
+	none := &gateway.Definition{}
+	if _, err := Why(none, good, ""); err == nil || HasCell(none, "") {
+		t.Error("a definition that is refused has a cell, and a reason")
+	}
+	text := fmt.Sprintf("%v %+v %#v", reasons, *reasons, reasons)
+	if bytes.Contains([]byte(text), good[len(reasonsMagic):]) || slices.ContainsFunc(names, func(r Reason) bool { return strings.Contains(text, string(r)) }) {
 		t.Error("reasons print")
 	}
 }
@@ -99,4 +117,41 @@ func FuzzWhy(f *testing.F) {
 			t.Errorf("%q is %q", label, why)
 		}
 	})
+}
+
+// squeezed are cells in the form of reasons.
+func squeezed(t *testing.T, cells []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	b.WriteString(reasonsMagic)
+	w, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(cells); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Every state has a reason of its own that the encoding knows, and a state that is none
+// reads as hidden, never as shown.
+func TestEveryStateHasAReason(t *testing.T) {
+	seen := map[Reason]state{}
+	for s := hiddenSmall; s <= omitted; s++ {
+		why := s.reason()
+		if other, twice := seen[why]; twice || !slices.Contains(names, why) {
+			t.Errorf("state %d is %q, as is %d", s, why, other)
+		}
+		seen[why] = s
+		if s.hidden() == slices.Contains([]Reason{ReasonShown, ReasonImpossible, ReasonNotReported, ReasonOmitted}, why) {
+			t.Errorf("state %d is hidden: %v, because %q", s, s.hidden(), why)
+		}
+	}
+	if why := (omitted + 1).reason(); why != ReasonHidden || !slices.Contains(names, why) {
+		t.Errorf("an unknown state is %q", why)
+	}
 }

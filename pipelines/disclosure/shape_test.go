@@ -45,6 +45,7 @@ var demoQuestions = []struct {
 // hidden cells, and how far shown ones are from the truth. At most 30 % of the
 // cells of the four questions may be hidden.
 func TestDemoShape(t *testing.T) {
+	t.Parallel()
 	w := population(20_000, 1)
 	counts := w.counts()
 	b, err := Plan(w.def)

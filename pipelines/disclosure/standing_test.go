@@ -239,6 +239,7 @@ func TestExactTablesAreFrozen(t *testing.T) {
 // and mean zero, at zero children as at many; what stays from release to release is
 // half of it. (1,000 draws: within 20 % but for one run in 10,000.)
 func TestAdditiveTables(t *testing.T) {
+	t.Parallel()
 	d := three(gateway.Additive)
 	w := randomTruthOf(d, 3000)
 	gone := w.events[0].codes["a"]
@@ -251,12 +252,14 @@ func TestAdditiveTables(t *testing.T) {
 		return 0
 	}
 	var cells, totals, zeros, kept []float64
+	wide := Counting(d)
+	based := truth{wide, w.events}.counts() // once: they are the same under every key
 	for key := range 250 {
-		p, err := tabulated(t, w, release(d, 1, key))
+		p, err := Protect(fill(t, wide, based), release(wide, 1, key))
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, err := tabulated(t, w, release(d, 2, key))
+		q, err := Protect(fill(t, wide, based), release(wide, 2, key))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -310,13 +313,13 @@ func TestAdditiveTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wide, err := l.widened()
+	base, err := l.widened()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for key := range 50 {
 		keys := newKeyed(prf(testKey(key)), d.Lineage, 1)
-		for _, n := range wide.perturb(&protector{keys: keys, tables: tablesOf(t, 50)}, wide.under(nil), nil) {
+		for _, n := range base.perturb(&protector{keys: keys, tables: tablesOf(t, 50)}, base.under(nil), nil) {
 			zeros = append(zeros, float64(n))
 		}
 	}

@@ -499,6 +499,7 @@ func TestEstimatesAreRounded(t *testing.T) {
 // has a standard deviation of sqrt(2/N) of it, 3 %; a tenth of the sd is 6 of them;
 // the delta method is to first order).
 func TestDeltaMethod(t *testing.T) {
+	t.Parallel()
 	const draws = 2000
 	d := withPairs()
 	r := rand.New(rand.NewPCG(4, 4))

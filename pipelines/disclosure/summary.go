@@ -73,7 +73,7 @@ func (t *tallied) add(states []state, gated bool) {
 }
 
 func (t *tallied) summary(name string) SetSummary {
-	share := func(n int) int { return (n*40/max(1, t.cells) + 1) / 2 * 5 }
+	share := func(n int) int { return percent(n, t.cells) }
 	s := SetSummary{
 		Name: name, Cells: t.cells, Impossible: t.impossible, NotReported: t.silent,
 		Hidden: share(t.small + t.unit + t.near + t.rest + t.gated),

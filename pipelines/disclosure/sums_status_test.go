@@ -146,3 +146,23 @@ func TestSumsWhereNobodyReported(t *testing.T) {
 		t.Errorf("the notes are misprinted: %s", unit)
 	}
 }
+
+// A test can compare sums with the truth, as it can counts.
+func TestSumIsForTests(t *testing.T) {
+	w := court()
+	raw := w.raw(t)
+	for _, a := range w.def.AdmittedSets() {
+		for _, id := range a.Values {
+			for label, children := range w.own(a.Set, w.def.Value(id)) {
+				if got, found := raw.Sum(t, label, id); !found || got != sumOf(children) {
+					t.Fatalf("%s of %s: %+v, want %+v", id, label, got, sumOf(children))
+				}
+			}
+		}
+	}
+	for _, at := range [][2]string{{"", "days"}, {"sector=police", "days"}, {"sector=justice", "cost"}, {"sector=courts", "days"}} {
+		if _, found := raw.Sum(t, at[0], at[1]); found {
+			t.Errorf("there is a sum of %s in %q", at[1], at[0])
+		}
+	}
+}

@@ -337,6 +337,7 @@ func TestPlanOffersToLeaveValuesOut(t *testing.T) {
 // them on either side a right program fails for fewer than 2 choices of keys in a
 // million for each cell; the keys are fixed.
 func TestSumsAreUnbiased(t *testing.T) {
+	t.Parallel()
 	const keys = 1000
 	d := definition([]gateway.Dimension{flat("sector", gateway.Multi, gateway.EventSector, "justice", "police")}, cube("one", gateway.Events, 1, "sector"))
 	for _, v := range []gateway.Value{
@@ -565,6 +566,7 @@ func TestHiddenSumsAreNotTheRemainder(t *testing.T) {
 // A stricter law hides at least the sums that a looser one hid by a count or by
 // dominance.
 func TestStricterLawHidesMoreSums(t *testing.T) {
+	t.Parallel()
 	w := court()
 	more := 0
 	for key := range 4 {
