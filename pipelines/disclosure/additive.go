@@ -24,7 +24,13 @@ import (
 // is one route to each number. Nodes of a multi dimension have noise of their own,
 // and where events are counted those add up to the margin nearly, so they are routes
 // like the levels of any dimension (disclosure.md 2.5).
+//
+// A node that another implies is refused: the same children would be base cells of two
+// labels, with noise of their own each, and the tables would not add up.
 func planAdditive(l *lattice, b *Budget) (*Budget, error) {
+	if m := l.impliesMulti(); m != nil {
+		return b, gateway.Errorf(gateway.Invalid, "dimension %s implies nodes of %s: the same children would have noise twice; publish one of them", m.If.Dimension, m.Then.Dimension)
+	}
 	b.A = 1
 	for _, name := range usedDimensions(l.def) {
 		dim := &l.dims[l.byName[name]]

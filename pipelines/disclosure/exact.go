@@ -48,7 +48,6 @@ func tooMany(b *StandingBudget) error {
 // hidden cell better than the audit believes.
 func (l *lattice) modelled() error {
 	names := usedDimensions(l.def)
-	used := func(name string) bool { return slices.Contains(names, name) }
 	for i, name := range names {
 		dim := l.def.Dimension(name)
 		if dim.Source.Kind == gateway.SectorPair || dim.Source.Kind == gateway.EventSectorCode {
@@ -61,9 +60,20 @@ func (l *lattice) modelled() error {
 			}
 		}
 	}
-	for _, m := range l.def.Implied {
-		if used(m.If.Dimension) && used(m.Then.Dimension) && l.def.Dimension(m.Then.Dimension).Kind == gateway.Multi {
-			return gateway.Errorf(gateway.Invalid, "dimension %s implies nodes of %s, which the audit does not model; publish one of them, or both in mode additive", m.If.Dimension, m.Then.Dimension)
+	if m := l.impliesMulti(); m != nil {
+		return gateway.Errorf(gateway.Invalid, "dimension %s implies nodes of %s, which the audit does not model; publish one of them", m.If.Dimension, m.Then.Dimension)
+	}
+	return nil
+}
+
+// impliesMulti returns a declared implication of a node of a multi dimension, where
+// cubes show both dimensions; nil when there is none.
+func (l *lattice) impliesMulti() *gateway.Implication {
+	names := usedDimensions(l.def)
+	for i := range l.def.Implied {
+		m := &l.def.Implied[i]
+		if slices.Contains(names, m.If.Dimension) && slices.Contains(names, m.Then.Dimension) && l.def.Dimension(m.Then.Dimension).Kind == gateway.Multi {
+			return m
 		}
 	}
 	return nil

@@ -384,6 +384,9 @@ func TestStandingPlanRefuses(t *testing.T) {
 	if _, err := Plan(implied); !errors.Is(err, gateway.Invalid) || !strings.Contains(err.Error(), "implies") {
 		t.Errorf("an implied node of a multi dimension: %v", err)
 	}
+	if _, err := Plan(standing(implied, gateway.Additive)); !errors.Is(err, gateway.Invalid) || !strings.Contains(err.Error(), "noise twice") {
+		t.Errorf("an implied node of a multi dimension, additive: %v", err)
+	}
 	events := standing(definition([]gateway.Dimension{partition("a", 2), multi(partition("b", 1), gateway.EventColumn, "x"), multi(partition("c", 1), gateway.EventColumn, "y"), multi(partition("e", 1), gateway.EventColumn, "z")},
 		cube("one", gateway.Events, 2, "a", "b", "c", "e")), gateway.Additive)
 	if b, err := Plan(events); !errors.Is(err, gateway.Invalid) || b.A != 8 {
