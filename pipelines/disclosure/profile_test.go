@@ -250,13 +250,16 @@ func TestContinueImplications(t *testing.T) {
 	if err := Continue(Parameters{one, lawful()}, Parameters{other, lawful()}); !errors.Is(err, gateway.Conflict) {
 		t.Errorf("one less: %v", err)
 	}
-	gone := two()
-	gone.Dimensions, gone.Cubes[0].Dimensions, gone.V = gone.Dimensions[:2], []string{"a", "b"}, 100
-	if both := together(one, gone); !slices.Equal(both.Implied, one.Implied) || len(both.Dimensions) != 3 || len(both.Cubes) != 2 {
-		t.Errorf("together they imply %v over %d dimensions and %d cubes", both.Implied, len(both.Dimensions), len(both.Cubes))
-	}
-	if both := together(gone, one); !slices.Equal(both.Implied, one.Implied) || len(both.Dimensions) != 3 {
-		t.Errorf("what is new is in twice: %v", both.Implied)
+	for i := 1; i <= 2; i++ { // of what implies, and of what is implied
+		gone := two()
+		gone.Dimensions = slices.Delete(gone.Dimensions, i, i+1)
+		gone.Cubes[0].Dimensions, gone.V = []string{"a", gone.Dimensions[1].Name}, 100
+		if both := together(one, gone); !slices.Equal(both.Implied, one.Implied) || len(both.Dimensions) != 3 || len(both.Cubes) != 2 {
+			t.Errorf("together they imply %v over %d dimensions and %d cubes", both.Implied, len(both.Dimensions), len(both.Cubes))
+		}
+		if both := together(gone, one); !slices.Equal(both.Implied, one.Implied) || len(both.Dimensions) != 3 {
+			t.Errorf("what is new is in twice: %v", both.Implied)
+		}
 	}
 }
 
