@@ -78,7 +78,7 @@ func (g *generator) file(rows int) []byte {
 
 func readAll(tb testing.TB, o Options, src io.Reader, b *gateway.Block) *Reader {
 	tb.Helper()
-	r, err := Open(src, o)
+	r, err := Open(tb.Context(), src, o)
 	if err != nil {
 		tb.Fatal(err)
 	}

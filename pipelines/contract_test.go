@@ -244,7 +244,7 @@ type row map[string]any
 
 func read(tb testing.TB, o Options, src io.Reader) result {
 	tb.Helper()
-	r, err := Open(src, o)
+	r, err := Open(tb.Context(), src, o)
 	if err != nil {
 		return result{err: err}
 	}

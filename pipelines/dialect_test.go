@@ -171,7 +171,7 @@ func TestMapping(t *testing.T) {
 		"an empty value":         {Codes: map[gateway.FieldName]map[string]string{"basis": {"": "LAW"}}},
 	} {
 		o.Said.Mapping = &m
-		if _, err := Open(strings.NewReader(text), o); err == nil {
+		if _, err := Open(t.Context(), strings.NewReader(text), o); err == nil {
 			t.Errorf("%s: taken", name)
 		} else {
 			_ = wantKind(t, err, gateway.Invalid)
@@ -179,25 +179,27 @@ func TestMapping(t *testing.T) {
 	}
 }
 
-// An unknown column is named only where the line is a header beyond doubt and the
-// name one that programs write; else by its place.
+// An unknown column is told by its place; by its name only where another contract
+// has that name, in that one's writing, and the line is a header beyond doubt.
 func TestUnknownColumnsAreNamedWhereSafe(t *testing.T) {
-	for _, c := range []struct {
-		header string
-		named  bool
-	}{
-		{"case_worker," + shortHeader, true},
-		{"Aliya," + shortHeader, false},
-		{"aliya," + shortHeader, false},
-		{"Иванов Иван," + shortHeader, false},
-		{"130509690008," + shortHeader, false},
-		{"case_1305," + shortHeader, false},
-		{"case_worker,x,y,child_sex,basis,z\n", false},
+	o := testOptions(t)
+	o.Others = []*gateway.Contract{o.Contract, {Fields: []gateway.Field{{Name: "case_worker", Title: gateway.Text{RU: "Вид услуги"}}}}}
+	for _, c := range []struct{ header, named string }{
+		{"case_worker," + shortHeader, "case_worker"},
+		{" Case_Worker," + shortHeader, "case_worker"},
+		{"вид  УСЛУГИ," + shortHeader, "Вид услуги"},
+		{"aigerim_nurlanova," + shortHeader, ""},
+		{"aliya," + shortHeader, ""},
+		{"Иванов Иван," + shortHeader, ""},
+		{"130509690008," + shortHeader, ""},
+		{"case_worker,x,y,child_sex,basis,z\n", ""},
 	} {
-		got := read(t, testOptions(t), strings.NewReader(c.header))
-		e := wantKind(t, got.err, gateway.Invalid)
-		name, _, _ := strings.Cut(c.header, ",")
-		if strings.Contains(e.Detail, name) != c.named || !strings.Contains(e.Detail, "column 1 (A)") {
+		e := wantKind(t, read(t, o, strings.NewReader(c.header)).err, gateway.Invalid)
+		want := "column 1 (A) is not in the contract"
+		if c.named != "" {
+			want = "column 1 (A), " + c.named + ", is not in the contract"
+		}
+		if !strings.Contains(e.Detail, want) {
 			t.Errorf("%q: %s", c.header, e.Detail)
 		}
 	}

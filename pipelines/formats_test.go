@@ -46,7 +46,7 @@ func ndjson(tb testing.TB, columns []gateway.FieldName, records ...record) []byt
 	return b.Bytes()
 }
 
-// The same records in every format, compressed or not, give the same blocks.
+// The same records in every format of text, compressed or not, give the same blocks.
 func TestFormatsGiveTheSameBlocks(t *testing.T) {
 	o := testOptions(t)
 	names := header(o.Contract)

@@ -33,6 +33,9 @@ func (o *Options) fileOptions() tabular.FileOptions {
 
 // openSource opens the envelope, and then the file in its format.
 func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames) (opened, error) {
+	if o.Said.Format == gateway.FormatXLSX && o.Said.Compression != "" {
+		return opened{}, gateway.Errorf(gateway.Unsupported, "a workbook (XLSX) is compressed in itself; send it as it is, without gzip or zstd")
+	}
 	inside, err := tabular.OpenEnvelope(r, o.Said.Compression, tabular.EnvelopeLimits{Bytes: o.Limits.Bytes, Ratio: int64(o.Limits.Ratio)})
 	if err != nil {
 		return opened{}, err
@@ -142,8 +145,7 @@ func (h *heading) wrong(field gateway.FieldName, code gateway.ProblemCode, detai
 }
 
 // places finds the contract's fields in the header, in any order. The text of a
-// column that the contract does not have is not repeated, unless the line is a
-// header beyond doubt and the text a name beyond doubt: where a file has no
+// column that the contract does not have is not repeated: where a file has no
 // header, that text is data.
 func (h *heading) places() ([]int, error) {
 	for i := range h.row.Cells {
@@ -201,10 +203,12 @@ func (h *heading) column(i int) {
 }
 
 // unknownColumn names a column that the contract does not have: by its place, and
-// by its name where most columns are known, so that the line is no record.
+// by its name where another contract has one of that name, as that one writes it,
+// and most columns are known, so that the line is no record. No text of the file is
+// repeated, because a name of a person can look like one of a column.
 func (h *heading) unknownColumn(i int) {
 	detail := fmt.Sprintf("column %d (%s) is not in the contract", i+1, letters(i))
-	if name := h.row.Cell(i); len(h.at) >= 3 && len(h.at) > 2*len(h.unknown) && headerLike.Match(name) {
+	if name := h.names.elsewhere(h.row.Cell(i)); name != "" && len(h.at) >= 3 && len(h.at) > 2*len(h.unknown) {
 		detail = fmt.Sprintf("column %d (%s), %s, is not in the contract", i+1, letters(i), name)
 	}
 	h.wrong(columnNumber(i), codeUnknownColumn, detail)

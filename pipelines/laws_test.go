@@ -49,7 +49,7 @@ func FuzzReader(f *testing.F) {
 	o.Contract, o.Plan = c, planOf(c)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, src := range []string{string(data), head + string(data)} {
-			r, err := Open(strings.NewReader(src), o)
+			r, err := Open(t.Context(), strings.NewReader(src), o)
 			if err != nil {
 				continue
 			}
@@ -189,7 +189,7 @@ func everything(t *testing.T, o Options, data string) string {
 		slog.New(slog.NewJSONHandler(&b, nil)).Info("x", slog.Any("v", v))
 		slog.New(slog.NewTextHandler(&b, nil)).Info("x", slog.Any("v", v))
 	}
-	r, err := Open(strings.NewReader(data), o)
+	r, err := Open(t.Context(), strings.NewReader(data), o)
 	for block := gateway.NewBlock(o.Contract.Layout()); err == nil; {
 		say(r)
 		say(*r)
@@ -250,7 +250,7 @@ func TestMemoryIsConstant(t *testing.T) {
 		}
 		_ = pw.CloseWithError(err)
 	}()
-	r, err := Open(pr, o)
+	r, err := Open(t.Context(), pr, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestNoAllocationPerRow(t *testing.T) {
 	data := newGenerator().file(20_000)
 	o := testOptions(t)
 	block := gateway.NewBlock(o.Contract.Layout())
-	r, err := Open(bytes.NewReader(data), o)
+	r, err := Open(t.Context(), bytes.NewReader(data), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"regexp"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -26,6 +25,7 @@ const (
 type columnNames struct {
 	contract *gateway.Contract
 	fields   map[string]named
+	others   []*gateway.Contract
 }
 
 // A named is what a name stands for: -1 where two fields have one title.
@@ -38,7 +38,7 @@ type named struct {
 const byMapping = "mapping"
 
 func newColumnNames(c *gateway.Contract, m *gateway.Mapping) (*columnNames, error) {
-	names := &columnNames{c, map[string]named{}}
+	names := &columnNames{contract: c, fields: map[string]named{}}
 	for i := range c.Fields {
 		f := &c.Fields[i]
 		names.add(string(f.Name), named{i, "field"})
@@ -96,17 +96,32 @@ func (n *columnNames) find(header []byte) (named, bool) {
 
 func (n *columnNames) known(header []byte) bool { _, ok := n.find(header); return ok }
 
+// elsewhere returns how another contract writes a header: the name or the title of
+// a field of it. "": none does.
+func (n *columnNames) elsewhere(header []byte) string {
+	if len(header) > 4*maxMappedBytes {
+		return ""
+	}
+	key := normalised(header)
+	for _, c := range n.others {
+		for i := range c.Fields {
+			f := &c.Fields[i]
+			for _, name := range []string{string(f.Name), f.Title.KK, f.Title.RU, f.Title.EN} {
+				if name != "" && normalised([]byte(name)) == key {
+					return name
+				}
+			}
+		}
+	}
+	return ""
+}
+
 // normalised is a name without what people do not see: capitals, forms of one
 // letter, and spaces around and between words.
 func normalised(name []byte) string {
 	lower := bytes.ToLower(norm.NFC.Bytes(name))
 	return string(bytes.Join(bytes.Fields(lower), []byte{' '}))
 }
-
-// headerLike is what the name of an unknown column must look like to be repeated:
-// words of small Latin letters with underscores between them, as programs write
-// them and no person, number or date is written. All else is told by its place.
-var headerLike = regexp.MustCompile(`^[a-z]{2,16}(_[a-z]{2,16}){1,3}$`)
 
 // mappingDigest identifies a mapping: SHA-256 of its JSON, whose keys are sorted.
 func mappingDigest(m *gateway.Mapping) string {

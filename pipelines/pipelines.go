@@ -6,7 +6,7 @@
 // io.EOF, and store each block. [Reader.Problems] says what was wrong, by line,
 // column and code; [Describe] says what a code means.
 //
-//	r, err := pipelines.Open(file, pipelines.Options{Contract: c, Plan: plan, Keys: keys, …})
+//	r, err := pipelines.Open(ctx, file, pipelines.Options{Contract: c, Plan: plan, Keys: keys, …})
 //	for err == nil {
 //		if err = r.Next(ctx, block); err == nil {
 //			err = store(block)
@@ -14,7 +14,7 @@
 //	}
 //	if err != io.EOF { … }
 //
-// The file is CSV in the dialects of spreadsheets, NDJSON or XLSX, compressed or not:
+// The file is CSV in the dialects of spreadsheets, NDJSON, both compressed or not, or XLSX:
 // [Options.Said] is what its sender says of it, and what is not said is found out,
 // told by [Reader.Dialect], and refused where it can be meant in two ways. It is
 // streamed: memory does not grow with it, but for 16 bytes a record, up to a limit,
@@ -42,16 +42,17 @@ import (
 
 // Options say how a file is read.
 type Options struct {
-	Contract    *gateway.Contract  // required
-	Plan        gateway.Plan       // required: of that contract and version
-	Keys        *pseudonym.Keyring // required
-	Agency      gateway.AgencyID   // required: record identifiers are hashed under a key of its own
-	Said        gateway.Said       // what the sender says of the file; the rest is found out
-	Batch       gateway.Manifest   // the period is required; NoDay leaves that side open
-	Today       gateway.Day        // required: no date may be later
-	Rand        io.Reader          // nil: crypto/rand
-	Dir         string             // where a file is held, sealed, that must be there whole; "": the system's
-	MaxProblems int                // problems that are kept with their place; 0: 1000
+	Contract    *gateway.Contract   // required
+	Plan        gateway.Plan        // required: of that contract and version
+	Keys        *pseudonym.Keyring  // required
+	Agency      gateway.AgencyID    // required: record identifiers are hashed under a key of its own
+	Others      []*gateway.Contract // whose names of columns may be told where the contract has none; may be nil
+	Said        gateway.Said        // what the sender says of the file; the rest is found out
+	Batch       gateway.Manifest    // the period is required; NoDay leaves that side open
+	Today       gateway.Day         // required: no date may be later
+	Rand        io.Reader           // nil: crypto/rand
+	Dir         string              // where a file is held, sealed, that must be there whole; "": the system's
+	MaxProblems int                 // problems that are kept with their place; 0: 1000
 	Limits      Limits
 }
 
@@ -130,15 +131,17 @@ type tally struct {
 	problems      gateway.Problems
 }
 
-// Open compiles contract and plan, and reads and checks the header. A wrong header
+// Open compiles contract and plan, and reads and checks the header; a workbook it
+// reads whole, and stops where the context ends. A wrong header
 // is a *gateway.Error, Invalid, that names columns; so is a file that cannot be
 // read as text. Everything else is a fault of the system's own.
-func Open(r io.Reader, o Options) (*Reader, error) {
+func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("opening a file: %w", err)
 	}
 	names, err := newColumnNames(o.Contract, o.Said.Mapping)
 	if err == nil {
+		names.others = o.Others
 		err = checkMapping(o.Contract, o.Said.Mapping)
 	}
 	if err != nil {
@@ -148,7 +151,7 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
 	}
-	f, err := openSource(context.Background(), r, &o, names)
+	f, err := openSource(ctx, r, &o, names)
 	if err != nil {
 		if e, ok := errors.AsType[*gateway.Error](err); ok && e.Problems != nil {
 			e.Report = gateway.NewReport(o.Contract, 0, e.Problems, nil)

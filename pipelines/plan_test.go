@@ -61,7 +61,7 @@ func TestFloors(t *testing.T) {
 		"a rule about a field there is not": ruleOn(t, "nothing"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := Open(strings.NewReader(file(header(o.Contract), good())), o)
+			r, err := Open(t.Context(), strings.NewReader(file(header(o.Contract), good())), o)
 			if r != nil || err == nil {
 				t.Fatal("it was opened")
 			}
@@ -262,7 +262,7 @@ func TestPseudonyms(t *testing.T) {
 // recompute it from what is stored.
 func TestCheckSum(t *testing.T) {
 	o := testOptions(t)
-	r, err := Open(strings.NewReader(file(header(o.Contract), good(), good().with("record_id", "2").with("setting", ""))), o)
+	r, err := Open(t.Context(), strings.NewReader(file(header(o.Contract), good(), good().with("record_id", "2").with("setting", ""))), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -228,7 +228,7 @@ func TestRulesOfBlocks(t *testing.T) {
 		delete(rec, "days_absent")
 		batch := map[string]string{"period_from": "2021-01-01", "period_to": today, "kind": "original"}
 		want := evaluate(rule.When, rec, batch)
-		r, err := Open(strings.NewReader(file(header(o.Contract), row)), o)
+		r, err := Open(t.Context(), strings.NewReader(file(header(o.Contract), row)), o)
 		if err != nil {
 			t.Fatal(err)
 		}

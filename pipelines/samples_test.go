@@ -48,7 +48,7 @@ func TestSampleUnderAMapping(t *testing.T) {
 		f := &c.Fields[i]
 		plan.Fields = append(plan.Fields, gateway.FieldPlan{Field: f.Name, Do: gateway.Drop})
 	}
-	r, err := pipelines.Open(file, pipelines.Options{
+	r, err := pipelines.Open(t.Context(), file, pipelines.Options{
 		Contract: c, Plan: plan, Keys: keys, Agency: "authority", Said: gateway.Said{Mapping: mapping}, Today: today,
 		Batch: gateway.Manifest{PeriodFrom: gateway.NoDay, PeriodTo: gateway.NoDay, Kind: gateway.Original, Reject: gateway.RejectRows},
 	})

@@ -164,4 +164,9 @@ func TestWorkbooksThatAreRefused(t *testing.T) {
 	o := sheetOptions(t)
 	o.Limits.HeldBytes = 100
 	_ = wantKind(t, read(t, o, bytes.NewReader(whole)).err, gateway.TooLarge)
+	for _, c := range []gateway.Compression{gateway.Gzip, gateway.Zstd} {
+		o := sheetOptions(t)
+		o.Said.Compression = c
+		_ = wantKind(t, read(t, o, bytes.NewReader(compressed(t, whole, c))).err, gateway.Unsupported)
+	}
 }

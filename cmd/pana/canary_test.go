@@ -111,7 +111,7 @@ func TestCanaryFindsALeak(t *testing.T) {
 		t.Skip("builds a faulty gateway; the long form runs it")
 	}
 	faulty := plant(t, "gateway/exchange/upload.go", [2]string{
-		"reader, err := pipelines.Open(io.TeeReader(l.upload.Body, l.hash), pipelines.Options{",
+		"reader, err := pipelines.Open(ctx, io.TeeReader(l.upload.Body, l.hash), pipelines.Options{",
 		`pr, pw := io.Pipe()
 	go func() {
 		b := make([]byte, 4096)
@@ -119,7 +119,7 @@ func TestCanaryFindsALeak(t *testing.T) {
 		l.x.Log.Info(string(b[:n]))
 		_, _ = io.Copy(io.Discard, pr)
 	}()
-	reader, err := pipelines.Open(io.TeeReader(l.upload.Body, io.MultiWriter(l.hash, pw)), pipelines.Options{`,
+	reader, err := pipelines.Open(ctx, io.TeeReader(l.upload.Body, io.MultiWriter(l.hash, pw)), pipelines.Options{`,
 	})
 	if len(canaryRun(t, faulty)) == 0 {
 		t.Fatal("a record in the log was not found")

@@ -91,6 +91,10 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 	if err != nil {
 		return nil, err
 	}
+	others, err := configs.Contracts()
+	if err != nil {
+		return nil, err
+	}
 	set, err := policySet(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -108,8 +112,8 @@ func (c *cli) check(ctx context.Context, path string, id gateway.ContractID, dir
 		return nil, usageError{errors.New("the file cannot be read: " + path)}
 	}
 	defer func() { _ = file.Close() }()
-	reader, err := pipelines.Open(file, pipelines.Options{
-		Contract: contract, Plan: plan, Keys: keys, Agency: "check", Said: said, Batch: m, Today: gateway.DayOf(c.now()), Rand: rand.Reader,
+	reader, err := pipelines.Open(ctx, file, pipelines.Options{
+		Contract: contract, Others: others, Plan: plan, Keys: keys, Agency: "check", Said: said, Batch: m, Today: gateway.DayOf(c.now()), Rand: rand.Reader,
 	})
 	if err != nil {
 		return reportOf(err), err

@@ -47,7 +47,7 @@ func (g *gate) commit(t *testing.T, file []byte, wrong uint64) (gateway.BatchID,
 	a := g.begin(t, contract, file)
 	plan, err := g.Policies().Plan(t.Context(), contract)
 	ok(t, err)
-	reader, err := pipelines.Open(bytes.NewReader(file), pipelines.Options{
+	reader, err := pipelines.Open(t.Context(), bytes.NewReader(file), pipelines.Options{
 		Contract: contract, Plan: plan, Keys: g.keys, Agency: g.who[string(contract.ID)].Agency,
 		Batch: sending(contract.ID, "k1", file).Manifest, Today: gateway.DayOf(today),
 	})

@@ -249,8 +249,8 @@ func (l *loading) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 // stream decodes blocks and sends them; while one block is sent the next is
 // decoded. Two blocks go round: memory does not grow with the file.
 func (l *loading) stream(ctx context.Context) error {
-	reader, err := pipelines.Open(io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
-		Contract: l.contract, Plan: l.plan, Keys: l.x.Keys, Agency: l.caller.Agency,
+	reader, err := pipelines.Open(ctx, io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
+		Contract: l.contract, Others: l.x.Options.Contracts, Plan: l.plan, Keys: l.x.Keys, Agency: l.caller.Agency,
 		Said: l.upload.Said, Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand,
 	})
 	if err != nil {

@@ -219,7 +219,7 @@ func check(t *testing.T, c *gateway.Contract, file io.Reader) []gateway.RowError
 		t.Fatal(err)
 	}
 	today, _ := gateway.CivilDay(2025, 12, 31)
-	r, err := pipelines.Open(file, pipelines.Options{
+	r, err := pipelines.Open(t.Context(), file, pipelines.Options{
 		Contract: c, Plan: plan, Keys: keys, Agency: "synthetic", Today: today, MaxProblems: 1 << 20,
 		Batch: gateway.Manifest{PeriodFrom: gateway.Quarter(2023 * 4).First(), PeriodTo: today, Reject: gateway.RejectRows},
 	})

@@ -30,10 +30,6 @@ type FileOptions struct {
 // they are in memory, because cells refer to them in any order.
 const maxStrings = 64 << 20
 
-// maxDirectory is the most bytes that the directory of a workbook may have. One
-// has about ten entries.
-const maxDirectory = 1 << 20
-
 // sheetColumns is how many columns a sheet can have.
 const sheetColumns = 16384
 
@@ -78,7 +74,7 @@ func OpenXLSX(ctx context.Context, src io.Reader, o FileOptions) (*XLSX, gateway
 		return nil, d, err
 	}
 	x := &XLSX{file: held, limit: o.RowBytes, columns: o.Columns, inside: &budget{limits: o.Inside, outside: held.size}}
-	if d.Sheet, err = x.open(o.Sheet); err != nil {
+	if d.Sheet, err = x.open(ctx, o.Sheet); err != nil {
 		x.Close()
 		return nil, d, badBook(err)
 	}
@@ -99,21 +95,24 @@ func badBook(err error) error {
 	if _, ok := errors.AsType[*gateway.Error](err); ok {
 		return err
 	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
 	return &FileError{1, WorkbookForm, ""}
 }
 
-func (x *XLSX) open(name string) (int, error) {
+func (x *XLSX) open(ctx context.Context, name string) (int, error) {
 	files, err := x.directory()
 	if err != nil {
 		return 0, err
 	}
-	if err = x.readStyles(files["xl/styles.xml"]); err != nil {
+	if err = x.readStyles(ctx, files["xl/styles.xml"]); err != nil {
 		return 0, err
 	}
-	if err = x.readStrings(files["xl/sharedStrings.xml"]); err != nil {
+	if err = x.readStrings(ctx, files["xl/sharedStrings.xml"]); err != nil {
 		return 0, err
 	}
-	target, number, err := x.findSheet(files, name)
+	target, number, err := x.findSheet(ctx, files, name)
 	if err != nil {
 		return 0, err
 	}
@@ -128,38 +127,9 @@ func (x *XLSX) open(name string) (int, error) {
 	return number, nil
 }
 
-// directory reads the directory of the ZIP archive, having looked at how long it
-// says it is: reading it takes memory in proportion.
-func (x *XLSX) directory() (map[string]*zip.File, error) {
-	tail := make([]byte, min(x.file.size, 64<<10+22))
-	if _, err := x.file.ReadAt(tail, x.file.size-int64(len(tail))); err != nil {
-		return nil, err
-	}
-	end := bytes.LastIndex(tail, []byte("PK\x05\x06"))
-	if end < 0 || len(tail)-end < 22 {
-		return nil, errXML
-	}
-	long := int64(uint32(tail[end+12]) | uint32(tail[end+13])<<8 | uint32(tail[end+14])<<16 | uint32(tail[end+15])<<24)
-	if long > maxDirectory || len(tail)-end > 22+1024 {
-		return nil, errXML
-	}
-	archive, err := zip.NewReader(x.file, x.file.size)
-	if err != nil {
-		return nil, err
-	}
-	files := make(map[string]*zip.File, len(archive.File))
-	for _, f := range archive.File {
-		if files[f.Name] != nil || f.Method != zip.Store && f.Method != zip.Deflate {
-			return nil, errXML
-		}
-		files[f.Name] = f
-	}
-	return files, nil
-}
-
 // read hands every tag of a part of the workbook to a function, with the text in
 // front of it. A part that is not there has none.
-func (x *XLSX) read(f *zip.File, each func(text, tag []byte) error) error {
+func (x *XLSX) read(ctx context.Context, f *zip.File, each func(text, tag []byte) error) error {
 	if f == nil {
 		return nil
 	}
@@ -170,7 +140,7 @@ func (x *XLSX) read(f *zip.File, each func(text, tag []byte) error) error {
 	defer func() { _ = in.Close() }()
 	tags := newXMLReader(x.inside.reader(in))
 	for {
-		text, tag, err := tags.next()
+		text, tag, err := tags.next(ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -184,10 +154,13 @@ func (x *XLSX) read(f *zip.File, each func(text, tag []byte) error) error {
 }
 
 // findSheet returns the part that holds a sheet, and the sheet's number.
-func (x *XLSX) findSheet(files map[string]*zip.File, name string) (string, int, error) {
+func (x *XLSX) findSheet(ctx context.Context, files map[string]*zip.File, name string) (string, int, error) {
 	parts := map[string]string{}
-	err := x.read(files["xl/_rels/workbook.xml.rels"], func(_, tag []byte) error {
+	err := x.read(ctx, files["xl/_rels/workbook.xml.rels"], func(_, tag []byte) error {
 		if local, _, _ := element(tag); string(local) == "Relationship" {
+			if len(parts) == maxEntries || len(tag) > 4<<10 {
+				return errXML
+			}
 			target := string(attribute(tag, "Target"))
 			if !strings.HasPrefix(target, "/") {
 				target = path.Join("xl", target)
@@ -200,7 +173,7 @@ func (x *XLSX) findSheet(files map[string]*zip.File, name string) (string, int, 
 		return "", 0, err
 	}
 	number, found, target := 0, 0, ""
-	err = x.read(files["xl/workbook.xml"], func(_, tag []byte) error {
+	err = x.read(ctx, files["xl/workbook.xml"], func(_, tag []byte) error {
 		switch local, _, _ := element(tag); string(local) {
 		case "workbookPr":
 			value := string(attribute(tag, "date1904"))
@@ -227,11 +200,13 @@ func (x *XLSX) findSheet(files map[string]*zip.File, name string) (string, int, 
 }
 
 // readStyles learns which styles show a number as a day.
-func (x *XLSX) readStyles(f *zip.File) error {
+func (x *XLSX) readStyles(ctx context.Context, f *zip.File) error {
 	formats := map[int]bool{}
 	in := false
-	return x.read(f, func(_, tag []byte) error {
+	return x.read(ctx, f, func(_, tag []byte) error {
 		switch local, opens, closes := element(tag); {
+		case string(local) == "numFmt" && len(formats) == maxEntries:
+			return errXML
 		case string(local) == "numFmt":
 			code, err := unescape(nil, attribute(tag, "formatCode"))
 			if err != nil {
@@ -286,9 +261,9 @@ func number(text []byte) int {
 
 // readStrings reads the strings that cells refer to by number. Readings beside the
 // text of East Asian scripts are no part of it.
-func (x *XLSX) readStrings(f *zip.File) error {
+func (x *XLSX) readStrings(ctx context.Context, f *zip.File) error {
 	in, aside := false, 0
-	return x.read(f, func(text, tag []byte) error {
+	return x.read(ctx, f, func(text, tag []byte) error {
 		local, opens, closes := element(tag)
 		var err error
 		switch string(local) {
@@ -324,7 +299,7 @@ func (x *XLSX) Next(ctx context.Context) (gateway.ProblemCode, error) {
 		return "", io.EOF
 	}
 	for {
-		switch more, code, err := x.record(); {
+		switch more, code, err := x.record(ctx); {
 		case err != nil:
 			return "", badBook(err)
 		case code != "":
@@ -355,10 +330,10 @@ func (x *XLSX) Next(ctx context.Context) (gateway.ProblemCode, error) {
 }
 
 // record reads up to the end of a row. It reports false at the end of the sheet.
-func (x *XLSX) record() (bool, gateway.ProblemCode, error) {
+func (x *XLSX) record(ctx context.Context) (bool, gateway.ProblemCode, error) {
 	x.row.Buf, x.row.Cells = x.row.Buf[:0], x.row.Cells[:0]
 	for {
-		text, tag, err := x.xml.next()
+		text, tag, err := x.xml.next(ctx)
 		if errors.Is(err, io.EOF) {
 			return false, "", errXML // the sheet's end comes first
 		}
@@ -398,6 +373,9 @@ func (x *XLSX) record() (bool, gateway.ProblemCode, error) {
 			if !opens {
 				if x.cell.value, err = unescape(x.cell.value, text); err != nil {
 					return false, "", err
+				}
+				if len(x.cell.value) > x.limit {
+					return false, RowTooLong, nil
 				}
 				x.cell.given = true
 			}
@@ -544,29 +522,4 @@ func appendDay(to []byte, v float64, since1904 bool) []byte {
 		return day.Add(time.Duration(seconds)*time.Second).AppendFormat(to, "2006-01-02T15:04:05")
 	}
 	return day.AppendFormat(to, time.DateOnly)
-}
-
-// A budget bounds the bytes that come out of the parts of a file together.
-type budget struct {
-	limits  EnvelopeLimits
-	outside int64
-	read    int64
-}
-
-func (b *budget) reader(r io.Reader) io.Reader { return &spender{b, r} }
-
-type spender struct {
-	budget *budget
-	src    io.Reader
-}
-
-// Read reads and counts.
-func (s *spender) Read(p []byte) (int, error) {
-	n, err := s.src.Read(p)
-	b := s.budget
-	b.read += int64(n)
-	if b.read > b.limits.Bytes || b.read > ratioGrace && b.read/b.limits.Ratio > b.outside {
-		return 0, gateway.Errorf(gateway.TooLarge, "the workbook holds far more than its own size; save it anew, or as CSV")
-	}
-	return n, err
 }

@@ -3,14 +3,18 @@ package tabular
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strconv"
 	"unicode/utf8"
 )
 
-// maxXML is the most bytes of one tag or of one text between two.
-const maxXML = 1 << 20
+// The most bytes of one text between two tags, and of one tag or comment.
+const (
+	maxXML = 1 << 20
+	maxTag = 64 << 10
+)
 
 var errXML = errors.New("not XML of a spreadsheet")
 
@@ -26,21 +30,25 @@ type xmlReader struct {
 func newXMLReader(r io.Reader) *xmlReader { return &xmlReader{in: bufio.NewReaderSize(r, 64<<10)} }
 
 // next returns the text up to the next tag, not yet unescaped, and the tag without
-// its brackets; valid until the next call.
-func (x *xmlReader) next() (text, tag []byte, err error) {
+// its brackets; valid until the next call. It ends with its context: what is between
+// two cells may be long.
+func (x *xmlReader) next(ctx context.Context) (text, tag []byte, err error) {
 	x.text = x.text[:0]
 	for {
-		if x.text, err = x.until('<', x.text); err != nil {
+		if err = ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		if x.text, err = x.until('<', x.text, maxXML); err != nil {
 			return nil, nil, err
 		}
 		x.text = x.text[:len(x.text)-1]
-		if x.tag, err = x.until('>', x.tag[:0]); err != nil {
+		if x.tag, err = x.until('>', x.tag[:0], maxTag); err != nil {
 			return nil, nil, unexpected(err)
 		}
 		switch {
 		case bytes.HasPrefix(x.tag, []byte("!--")):
 			for !bytes.HasSuffix(x.tag, []byte("-->")) {
-				if x.tag, err = x.until('>', x.tag); err != nil {
+				if x.tag, err = x.until('>', x.tag, maxTag); err != nil {
 					return nil, nil, unexpected(err)
 				}
 			}
@@ -50,12 +58,26 @@ func (x *xmlReader) next() (text, tag []byte, err error) {
 		case bytes.HasPrefix(x.tag, []byte("!")):
 			return nil, nil, errXML
 		}
-		for bytes.Count(x.tag, []byte{'"'})%2 != 0 { // a bracket inside a value
-			if x.tag, err = x.until('>', x.tag); err != nil {
-				return nil, nil, unexpected(err)
-			}
+		if err = x.closeQuotes(); err != nil {
+			return nil, nil, unexpected(err)
 		}
 		return x.text, x.tag[:len(x.tag)-1], nil
+	}
+}
+
+// closeQuotes reads on where the bracket that ended the tag is inside a value. It
+// counts every byte once.
+func (x *xmlReader) closeQuotes() (err error) {
+	quotes, counted := 0, 0
+	for {
+		quotes += bytes.Count(x.tag[counted:], []byte{'"'})
+		if quotes%2 == 0 {
+			return nil
+		}
+		counted = len(x.tag)
+		if x.tag, err = x.until('>', x.tag, maxTag); err != nil {
+			return err
+		}
 	}
 }
 
@@ -66,13 +88,14 @@ func unexpected(err error) error {
 	return err
 }
 
-// until appends what comes up to a byte, and the byte. io.EOF: there is none.
-func (x *xmlReader) until(end byte, to []byte) ([]byte, error) {
+// until appends what comes up to a byte, and the byte, up to so many bytes in all.
+// io.EOF: there is none.
+func (x *xmlReader) until(end byte, to []byte, most int) ([]byte, error) {
 	for {
 		part, err := x.in.ReadSlice(end)
 		to = append(to, part...)
 		switch {
-		case len(to) > maxXML:
+		case len(to) > most:
 			return to, errXML
 		case err == nil:
 			return to, nil

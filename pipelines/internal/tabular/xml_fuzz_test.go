@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -20,7 +21,7 @@ func FuzzXML(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := textsHere(data)
+		got, err := textsHere(t.Context(), data)
 		if err != nil || bytes.Contains(data, []byte("<:")) || bytes.Contains(data, []byte("</:")) { // a name that only starts with a colon
 			return
 		}
@@ -32,10 +33,10 @@ func FuzzXML(f *testing.F) {
 }
 
 // textsHere are the texts in front of the ends of elements t.
-func textsHere(data []byte) (texts []string, err error) {
+func textsHere(ctx context.Context, data []byte) (texts []string, err error) {
 	x := newXMLReader(bytes.NewReader(data))
 	for {
-		text, tag, err := x.next()
+		text, tag, err := x.next(ctx)
 		if errors.Is(err, io.EOF) {
 			return texts, nil
 		}
