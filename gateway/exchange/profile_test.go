@@ -240,9 +240,8 @@ func TestPublicRelease(t *testing.T) {
 	}
 }
 
-// A build that dies after its intent has spent; one that is recorded as failed has not,
-// since nobody saw anything of it.
-func TestFailedBuildsSpendNothing(t *testing.T) {
+// A build that fails after its intent has spent: its noise may be stored.
+func TestFailedBuildsSpend(t *testing.T) {
 	broken := &breaking{}
 	g := profiled(t, func(o *exchange.Options) { broken.Reader, o.Rand = o.Rand, broken })
 	broken.on = true
@@ -250,8 +249,14 @@ func TestFailedBuildsSpendNothing(t *testing.T) {
 	is(t, err, gateway.Internal)
 	same(t, g.story(t, "public-1"), begun, "release.failed failed")
 	broken.on = false
+	_, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "public"})
+	is(t, err, gateway.Conflict)
+	if !strings.Contains(err.Error(), "privacy budget") {
+		t.Error(err)
+	}
+	g.clock.move(366 * 24 * time.Hour)
 	if r := g.buildOf(t, "public"); r.ID != "public-2" {
-		t.Errorf("the next build is %s", r.ID)
+		t.Errorf("the next year's build is %s", r.ID)
 	}
 }
 

@@ -31,7 +31,9 @@ import (
 // left to compare. A build therefore refuses a window with a closed quarter that a
 // withdrawn batch may have had rows in, by the periods that batches declare and
 // without a look at data. There are two ways on: the yearly revision, or a window
-// without those quarters, until the yearly revision brings them back.
+// without those quarters, until the yearly revision brings them back. Exact tables have
+// the second only. What was withdrawn between a build and its approval is found at the
+// approval (see [registry.Registry.ApproveRelease]).
 
 // A Revision says what becomes of records that came late, for quarters that an earlier
 // release counted.
@@ -41,7 +43,7 @@ type Revision string
 const (
 	RevisionNone   Revision = ""       // there were none, or they wait
 	RevisionRipe   Revision = "ripe"   // enough children changed to hide each: all are counted
-	RevisionYearly Revision = "yearly" // all are counted, once in 365 days
+	RevisionYearly Revision = "yearly" // all are counted, once in 365 days, which count from the first release
 	RevisionAnew   Revision = "anew"   // of public lineages: all are counted, always
 )
 
@@ -169,6 +171,11 @@ func (x *Exchange) refuseGone(ctx context.Context, p *Pinned, past *past) error 
 	for q, snapshot := range past.closed(p.Definition.From, p.Definition.To) {
 		for _, w := range gone {
 			if w.Committed <= snapshot && snapshot < w.Withdrawn && touches(w.Manifest, q) {
+				if p.Definition.Frozen() {
+					return gateway.Errorf(gateway.Conflict,
+						"what an approved release counted was withdrawn since, and exact tables would change by that alone. "+
+							"They are never revised: leave the quarters out that were withdrawn from")
+				}
 				return gateway.Errorf(gateway.Conflict,
 					"the revision is too small: what an approved release counted was withdrawn since, and its quarters would change by that alone. "+
 						"Build the yearly revision, or a window without the quarters that were withdrawn from")

@@ -16,6 +16,11 @@ import (
 // be read.
 const cellLife = 24 * time.Hour
 
+// MaxCellViews is how many views of cells of one release are confirmed within 24 hours,
+// by all officers together: single complaints need no more, and two who take turns
+// should not read out a table.
+const MaxCellViews = 5
+
 // A CellView is a request of one officer to learn why one cell is what it is, and
 // the confirmation of another.
 type CellView struct {
@@ -75,7 +80,8 @@ func (r *Registry) AskCell(ctx context.Context, id gateway.ReleaseID, cell strin
 }
 
 // ConfirmCell lets another officer's request be answered. It reports Forbidden to
-// whoever asked, and NotFound when nobody asks for the cell, or not any more.
+// whoever asked, NotFound when nobody asks for the cell, or not any more, and Conflict
+// when [MaxCellViews] were confirmed for the release within 24 hours.
 func (r *Registry) ConfirmCell(ctx context.Context, id gateway.ReleaseID, cell string, officer gateway.Caller, reason string) (CellView, error) {
 	if err := mayView(officer, reason); err != nil {
 		return CellView{}, err
@@ -90,8 +96,11 @@ func (r *Registry) ConfirmCell(ctx context.Context, id gateway.ReleaseID, cell s
 		if v.Asker == officer.Subject {
 			return gateway.Errorf(gateway.Forbidden, "whoever asks for a cell does not confirm it: that is for another officer")
 		}
+		if err := c.fewViews(ctx, id); err != nil {
+			return err
+		}
 		v.Confirmer = officer.Subject
-		if err := c.only(ctx, `UPDATE cell_view SET confirmer = ? WHERE id = ?`, v.Confirmer, v.ID); err != nil {
+		if err := c.only(ctx, `UPDATE cell_view SET confirmer = ?, confirmed = ? WHERE id = ?`, v.Confirmer, millis(c.now), v.ID); err != nil {
 			return err
 		}
 		return c.logView(ctx, ledger.CellConfirm, &v, officer, ledger.Done, reason)
@@ -100,6 +109,19 @@ func (r *Registry) ConfirmCell(ctx context.Context, id gateway.ReleaseID, cell s
 		return CellView{}, err
 	}
 	return v, nil
+}
+
+func (c *change) fewViews(ctx context.Context, id gateway.ReleaseID) error {
+	var n int
+	err := c.QueryRowContext(ctx, `SELECT count(*) FROM cell_view WHERE release = ? AND confirmed > ?`,
+		id, millis(c.now.Add(-24*time.Hour))).Scan(&n)
+	if err != nil {
+		return internal("counting the views of cells", err)
+	}
+	if n >= MaxCellViews {
+		return gateway.Errorf(gateway.Conflict, "%d views of cells of %s were confirmed within 24 hours, which is the most; confirm this one later, or ask again tomorrow", n, id)
+	}
+	return nil
 }
 
 // ReadCell logs that the answer to a confirmed view leaves; it may when this returns

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,40 @@ func TestCellsOneAtATime(t *testing.T) {
 	}
 	c.add(24 * time.Hour)
 	wantKind(t, r.ReadCell(t.Context(), v, officer), gateway.Withheld)
+}
+
+// Five views of a release are confirmed within 24 hours, whoever asks and confirms;
+// another release has its own five.
+func TestFewCellsADay(t *testing.T) {
+	r, c := start(t)
+	id, other := r.build(t), r.build(t)
+	who := []gateway.Caller{officer, colleague, third}
+	ask := func(i int, id gateway.ReleaseID) error {
+		cell := fmt.Sprintf("region=%d", i)
+		if _, err := r.AskCell(t.Context(), id, cell, who[i%3], "a complaint"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.ConfirmCell(t.Context(), id, cell, who[(i+1)%3], "seen")
+		return err
+	}
+	for i := range MaxCellViews {
+		if err := ask(i, id); err != nil {
+			t.Fatal(err)
+		}
+		c.add(time.Hour)
+	}
+	refused(t, ask(MaxCellViews, id), "5 views of cells of demo-1")
+	if err := ask(MaxCellViews+1, other); err != nil {
+		t.Fatal(err)
+	}
+	c.add((24-MaxCellViews)*time.Hour - time.Second)
+	cell := fmt.Sprintf("region=%d", MaxCellViews)
+	_, err := r.ConfirmCell(t.Context(), id, cell, who[0], "seen")
+	refused(t, err, "within 24 hours")
+	c.add(time.Second) // the first is a day old
+	if _, err := r.ConfirmCell(t.Context(), id, cell, who[0], "seen"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestCellsNeedARoleAndAReason(t *testing.T) {

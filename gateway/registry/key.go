@@ -142,25 +142,27 @@ func (c *change) mayGrant(ctx context.Context, s *KeySpec) error {
 }
 
 // apart refuses to join researcher with agency or officer in one organisation or
-// person: whoever sends or approves data must not be the one who attacks it
-// (decisions.md 9, disclosure.md 2.5). Expired keys count, because they may be
+// person, and with steward in one person: whoever sends, builds or approves data must
+// not be the one who attacks it (decisions.md 9, disclosure.md 2.5). Expired keys count, because they may be
 // renewed; revoked do not, but for an agency's whose batches are still there: it
 // knows what it sent, and releases hold it.
 func (c *change) apart(ctx context.Context, org, subject string, role gateway.Role) error {
-	var rivals []any
+	var rivals []any // two as organisation or person, one as person
 	switch role {
 	case gateway.RoleResearcher:
-		rivals = []any{gateway.RoleAgency, gateway.RoleOfficer}
+		rivals = []any{gateway.RoleAgency, gateway.RoleOfficer, gateway.RoleSteward}
 	case gateway.RoleAgency, gateway.RoleOfficer:
-		rivals = []any{gateway.RoleResearcher, gateway.RoleResearcher}
-	case gateway.RoleSteward, gateway.RoleOperator:
+		rivals = []any{gateway.RoleResearcher, gateway.RoleResearcher, ""}
+	case gateway.RoleSteward:
+		rivals = []any{"", "", gateway.RoleResearcher}
+	case gateway.RoleOperator:
 		return nil
 	}
 	var rival string
 	var person bool
-	err := c.QueryRowContext(ctx, `SELECT role, subject = ?2 FROM api_key AS k WHERE (org = ?1 OR subject = ?2) AND role IN (?3, ?4)
+	err := c.QueryRowContext(ctx, `SELECT role, subject = ?2 FROM api_key AS k WHERE ((org = ?1 OR subject = ?2) AND role IN (?3, ?4) OR subject = ?2 AND role = ?5)
 			AND (revoked IS NULL OR EXISTS (SELECT 1 FROM batch WHERE agency = k.agency AND state IN ('committed', 'published')))
-		UNION ALL SELECT 'agency', id = ?2 FROM agency WHERE ?5 = 'researcher' AND id IN (?1, ?2) LIMIT 1`,
+		UNION ALL SELECT 'agency', id = ?2 FROM agency WHERE ?6 = 'researcher' AND id IN (?1, ?2) LIMIT 1`,
 		append([]any{org, subject}, append(rivals, role)...)...).Scan(&rival, &person)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil

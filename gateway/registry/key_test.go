@@ -179,6 +179,9 @@ func TestRolesStayApart(t *testing.T) {
 		{"one person, two organisations", researcher("a", "uni"), officer("a", "ministry"), false},
 		{"officer and agency", officer("a", "ministry"), agency("b", "ministry"), true},
 		{"researcher and steward", researcher("a", "uni"), steward("b", "uni"), true},
+		{"steward and researcher", steward("b", "uni"), researcher("a", "uni"), true},
+		{"one person, researcher and steward", researcher("a", "uni"), steward("a", "ministry"), false},
+		{"one person, steward and researcher", steward("a", "ministry"), researcher("a", "uni"), false},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			r, _ := start(t)

@@ -21,8 +21,10 @@ type Spent struct {
 	Ever int64 `json:"ever"`
 }
 
-// countedSpending selects what was spent: of every release that did not fail.
-const countedSpending = `FROM privacy p JOIN release r ON r.id = p.release WHERE p.lineage = ? AND r.state <> 'failed'`
+// countedSpending selects what was spent: by every build that began, whatever became of
+// it. One that failed or died may have stored noisy cells before, and noise that was
+// drawn is spent. Nothing is given back.
+const countedSpending = `FROM privacy p WHERE p.lineage = ?`
 
 // spend enters what a release costs, in the transaction of its intent, and refuses
 // what would exceed the budget of the year: a hard stop, before a record is read.

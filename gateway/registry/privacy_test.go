@@ -28,7 +28,7 @@ func (r *Registry) spent(t *testing.T, year int) Spent {
 	return s
 }
 
-// What a release costs is spent with its intent, whatever becomes of it but a failure;
+// What a release costs is spent with its intent, whatever becomes of it;
 // the budget of a year is never exceeded, and no definition raises it within the year.
 func TestPrivacyBudget(t *testing.T) {
 	r, clock, options := privacyRegistry(t)
@@ -44,11 +44,11 @@ func TestPrivacyBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := r.spent(t, year); s != (Spent{}) {
+	if s := r.spent(t, year); s != (Spent{tenth, tenth}) {
 		t.Fatalf("after a failure %+v is spent", s)
 	}
 	for range 2 {
-		rel, err = r.begin(t, tenth, 2*tenth)
+		rel, err = r.begin(t, tenth, 3*tenth)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestPrivacyBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = r.begin(t, 1, 9*tenth)
-	if !errors.Is(err, gateway.Conflict) || !strings.Contains(err.Error(), "rho 0.000000001, and 0.000000000 of 0.200000000 is left") {
+	if !errors.Is(err, gateway.Conflict) || !strings.Contains(err.Error(), "rho 0.000000001, and 0.000000000 of 0.300000000 is left") {
 		t.Fatalf("a budget that was raised within the year: %v", err)
 	}
 	after, err := r.Size(t.Context())
@@ -84,7 +84,7 @@ func TestPrivacyBudget(t *testing.T) {
 	}
 	r = mustOpen(t, options)
 	defer r.Close()
-	if s := r.spent(t, year); s != (Spent{2 * tenth, 2 * tenth}) {
+	if s := r.spent(t, year); s != (Spent{3 * tenth, 3 * tenth}) {
 		t.Fatalf("after a restart %+v is spent", s)
 	}
 	clock.add(366 * 24 * time.Hour)
@@ -92,13 +92,13 @@ func TestPrivacyBudget(t *testing.T) {
 	if err != nil {
 		t.Fatalf("in the next year: %v", err)
 	}
-	if s := r.spent(t, year+1); s != (Spent{tenth, 3 * tenth}) {
+	if s := r.spent(t, year+1); s != (Spent{tenth, 4 * tenth}) {
 		t.Fatalf("in the next year %+v is spent", s)
 	}
 }
 
-// A build that a crash interrupts has spent until it is recorded as failed, which the
-// next start does, since nobody saw anything of it.
+// A build that a crash interrupts has spent: its noisy cells may be stored, so the next
+// start records it as failed and gives nothing back.
 func TestPrivacySpentAcrossACrash(t *testing.T) {
 	r, clock, options := privacyRegistry(t)
 	_, err := r.begin(t, tenth, tenth)
@@ -106,13 +106,16 @@ func TestPrivacySpentAcrossACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := mustOpen(t, options) // the first is left as a killed process leaves it
-	if s := other.spent(t, clock.now().UTC().Year()); s != (Spent{}) {
+	if s := other.spent(t, clock.now().UTC().Year()); s != (Spent{tenth, tenth}) {
 		t.Fatalf("%+v is spent on a build that failed", s)
 	}
 	defer other.Close()
+	_, err = other.begin(t, tenth, tenth)
+	refused(t, err, "0.000000000 of 0.100000000 is left")
+	clock.add(366 * 24 * time.Hour)
 	rel, err := other.begin(t, tenth, tenth)
 	if err != nil || rel.Number != 2 {
-		t.Fatalf("the next build: %+v, %v", rel, err)
+		t.Fatalf("the next year's build: %+v, %v", rel, err)
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 // each is another look at every cell (disclosure.md 2.8).
 const MaxReleases = 4
 
-// Year is the span of [MaxReleases] and of one yearly revision.
+// Year is the span of [MaxReleases], and the least between a lineage's first release and
+// its yearly revision, and between two of those.
 const Year = 365 * 24 * time.Hour
 
 // PublicReleases returns the releases that were ever approved, in the order of their
@@ -94,13 +95,13 @@ func (c *change) inTime(known []storedRelease, lineage string, yearly bool) erro
 	since := c.now.Add(-Year)
 	var recent []time.Time
 	for _, k := range known {
-		if !k.Approved.After(since) {
-			continue
+		if k.Approved.After(since) {
+			recent = append(recent, k.Approved)
 		}
-		recent = append(recent, k.Approved)
-		if yearly && k.yearly {
-			return gateway.Errorf(gateway.Conflict, "release %s is a yearly revision of %s; the next may follow from %s on",
-				k.ID, lineage, dayAfter(k.Approved))
+	}
+	if yearly {
+		if err := inYear(known, lineage, since); err != nil {
+			return err
 		}
 	}
 	if n := len(recent); n >= MaxReleases {
@@ -108,6 +109,26 @@ func (c *change) inTime(known []storedRelease, lineage string, yearly bool) erro
 			n, lineage, dayAfter(recent[n-MaxReleases]))
 	}
 	return nil
+}
+
+// inYear refuses a yearly revision within a [Year] of the last one or, before there is
+// one, of the lineage's first release: it counts everything, also one late record, and
+// so a first one that came a day later would isolate a child.
+func inYear(known []storedRelease, lineage string, since time.Time) error {
+	if len(known) == 0 {
+		return nil
+	}
+	last, what := known[0], "the first release"
+	for _, k := range known {
+		if k.yearly {
+			last, what = k, "a yearly revision"
+		}
+	}
+	if !last.Approved.After(since) {
+		return nil
+	}
+	return gateway.Errorf(gateway.Conflict, "release %s is %s of %s; a yearly revision may follow 365 days later, from %s on",
+		last.ID, what, lineage, dayAfter(last.Approved))
 }
 
 // dayAfter is the first whole day on which an approval is no longer of the last year.

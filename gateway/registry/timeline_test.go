@@ -116,8 +116,8 @@ func TestFourReleasesAYear(t *testing.T) {
 	r.approve(t, fifth)
 }
 
-// The yearly revision is public once within 365 days; releases that are none follow
-// it freely.
+// The yearly revision is public once within 365 days, the first time 365 days after the
+// first release; releases that are none follow it freely.
 func TestOneYearlyRevision(t *testing.T) {
 	r, c := start(t)
 	yearly := func() Build {
@@ -126,8 +126,15 @@ func TestOneYearlyRevision(t *testing.T) {
 		return b
 	}
 	r.approve(t, r.build(t))
-	r.approve(t, r.finished(t, yearly()))
+	c.add(24 * time.Hour)
 	_, err := r.BeginRelease(t.Context(), yearly())
+	refused(t, err, "demo-1 is the first release")
+	c.add(Year - 24*time.Hour - time.Second)
+	_, err = r.BeginRelease(t.Context(), yearly())
+	refused(t, err, "demo-1 is the first release")
+	c.add(time.Second)
+	r.approve(t, r.finished(t, yearly()))
+	_, err = r.BeginRelease(t.Context(), yearly())
 	refused(t, err, "demo-2 is a yearly revision")
 	r.approve(t, r.build(t))
 	c.add(Year - time.Second)

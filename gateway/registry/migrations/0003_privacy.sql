@@ -1,7 +1,7 @@
 -- What public lineages have spent of their privacy budgets (disclosure.md 2.10), in
 -- billionths of rho. A row is written with the release's intent, before a record is
--- read, so that no crash gives a budget back. It counts unless the release failed:
--- then nothing of it was ever shown.
+-- read, and counts whatever becomes of the release: one that failed may have stored
+-- noisy cells before, so neither a failure nor a crash gives a budget back.
 CREATE TABLE privacy (
 	release TEXT PRIMARY KEY REFERENCES release (id),
 	lineage TEXT NOT NULL,
