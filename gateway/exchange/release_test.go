@@ -14,6 +14,7 @@ import (
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/pipelines/synth"
 )
@@ -225,6 +226,7 @@ func TestWithdrawnBatchAndTheNextRelease(t *testing.T) {
 
 	_, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "small"})
 	is(t, err, gateway.Conflict)
+	g.clock.move(registry.Year)
 	r2, err := g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "small", Revision: exchange.RevisionYearly})
 	ok(t, err)
 	if r2.ID != "small-2" || r2.Digest == r1.Digest || r2.Snapshot <= r1.Snapshot {

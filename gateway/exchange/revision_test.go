@@ -12,6 +12,7 @@ import (
 	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/pipelines/synth"
 )
 
@@ -165,6 +166,7 @@ func TestA16LateBatches(t *testing.T) {
 			if c.want == exchange.RevisionRipe {
 				all := w.begun(t)
 				c.late(all)
+				all.clock.move(registry.Year)
 				if whole, _ := all.next(t, c.to, exchange.RevisionYearly); whole.Digest != r.Digest {
 					t.Fatal("a ripe revision does not count everything")
 				}
@@ -232,6 +234,12 @@ func TestA15UploadsAgain(t *testing.T) {
 	if !strings.Contains(err.Error(), "the revision is too small") {
 		t.Fatal(err)
 	}
+	_, err = g.BuildRelease(t.Context(), g.who["steward"], window(t, lastQuarter, exchange.RevisionYearly))
+	is(t, err, gateway.Conflict)
+	if !strings.Contains(err.Error(), "small-1 is the first release") {
+		t.Fatal(err)
+	}
+	g.clock.move(registry.Year)
 	g.next(t, lastQuarter, exchange.RevisionYearly)
 	same("a release built")
 	g.reopen(t)
@@ -277,6 +285,7 @@ func TestWindowWithoutWhatWasWithdrawn(t *testing.T) {
 	g.approve(t, r)
 	_, err = build(lastQuarter, "")
 	is(t, err, gateway.Conflict)
+	g.clock.move(registry.Year)
 	r, err = build(lastQuarter, exchange.RevisionYearly)
 	ok(t, err)
 	g.approve(t, r)
@@ -287,7 +296,7 @@ func TestWindowWithoutWhatWasWithdrawn(t *testing.T) {
 	}
 	_, err = build(lastQuarter, exchange.RevisionYearly)
 	is(t, err, gateway.Conflict)
-	g.clock.move(365 * 24 * time.Hour)
+	g.clock.move(registry.Year)
 	_, err = build(lastQuarter, exchange.RevisionYearly)
 	ok(t, err)
 }
