@@ -10,6 +10,12 @@ type Manifest struct {
 	Reject     Reject
 }
 
+// Touches reports whether a batch that declares the period may have rows of days from
+// the first to the last. An end that is not told is open.
+func (m Manifest) Touches(first, last Day) bool {
+	return (m.PeriodFrom == NoDay || last == NoDay || m.PeriodFrom <= last) && (m.PeriodTo == NoDay || first == NoDay || m.PeriodTo >= first)
+}
+
 // BatchKind says what a batch is to earlier ones.
 type BatchKind string
 

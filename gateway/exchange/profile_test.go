@@ -200,6 +200,15 @@ func TestPublicRelease(t *testing.T) {
 	if random.n == 0 {
 		t.Fatal("public noise does not come from the source of randomness")
 	}
+	read, err := g.Risk(t.Context(), g.who["officer"], r.ID)
+	ok(t, err)
+	page, _, err := risk.Parse(read.RiskPage)
+	ok(t, err)
+	var text strings.Builder
+	ok(t, page.WriteText(&text, read.Page))
+	if len(page.Rows) != 0 || !strings.Contains(text.String(), "Left out on purpose") {
+		t.Errorf("the risk page tells of true rows: %+v", page.Rows)
+	}
 	g.approve(t, r)
 	table := g.table(t, r.ID, "region", "sex")
 	if _, n := shown(table); n != 40 || table.Base != 1 || table.Bottom != 0 || table.Variance != 40 || table.PTables != "" {

@@ -70,6 +70,7 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	}
 	release, err := x.Registry.BeginRelease(ctx, registry.Build{
 		Lineage: pinned.Definition.Lineage, Snapshot: snapshot, Policy: pinned.Rules.Revision, Definition: definition, Steward: caller,
+		First: pinned.Definition.From.First(), Last: pinned.Definition.To.Last(),
 		After: pinned.After, Yearly: pinned.Revision == RevisionYearly, Spending: spending,
 	})
 	if err != nil {

@@ -390,3 +390,20 @@ func TestSupersededCellsLeaveMemory(t *testing.T) {
 	ok(t, err)
 	held()
 }
+
+// What was withdrawn between a build and its approval stops the approval; the release
+// that is built after it is approved.
+func TestWithdrawnBeforeApproval(t *testing.T) {
+	g := populated(t)
+	r := g.build(t)
+	all, err := g.Batches(t.Context(), g.who["police"])
+	ok(t, err)
+	_, err = g.Withdraw(t.Context(), g.who["police"], all[0].ID)
+	ok(t, err)
+	_, err = g.Approve(t.Context(), g.who["officer"], r.ID, r.Page, "read")
+	is(t, err, gateway.Conflict)
+	if !strings.Contains(err.Error(), "withdrawn since it was built; build again") {
+		t.Fatal(err)
+	}
+	g.approve(t, g.build(t))
+}

@@ -153,11 +153,6 @@ func (p *past) closed(from, to gateway.Quarter) map[gateway.Quarter]uint64 {
 	return closed
 }
 
-// touches reports whether a batch that declares a period may have rows of a quarter.
-func touches(m gateway.Manifest, q gateway.Quarter) bool {
-	return (m.PeriodFrom == gateway.NoDay || m.PeriodFrom <= q.Last()) && (m.PeriodTo == gateway.NoDay || m.PeriodTo >= q.First())
-}
-
 // refuseGone refuses to count closed quarters of which a withdrawn batch may have had
 // rows.
 func (x *Exchange) refuseGone(ctx context.Context, p *Pinned, past *past) error {
@@ -170,7 +165,7 @@ func (x *Exchange) refuseGone(ctx context.Context, p *Pinned, past *past) error 
 	}
 	for q, snapshot := range past.closed(p.Definition.From, p.Definition.To) {
 		for _, w := range gone {
-			if w.Committed <= snapshot && snapshot < w.Withdrawn && touches(w.Manifest, q) {
+			if w.Committed <= snapshot && snapshot < w.Withdrawn && w.Manifest.Touches(q.First(), q.Last()) {
 				if p.Definition.Frozen() {
 					return gateway.Errorf(gateway.Conflict,
 						"what an approved release counted was withdrawn since, and exact tables would change by that alone. "+
@@ -266,7 +261,7 @@ func (x *Exchange) ripe(ctx context.Context, b warehouse.Build, batches []gatewa
 	late := map[gateway.LoadID]gateway.AgencyID{}
 	for _, batch := range batches {
 		for q, snapshot := range b.Closed {
-			if batch.Seq > snapshot && touches(batch.Manifest, q) {
+			if batch.Seq > snapshot && batch.Manifest.Touches(q.First(), q.Last()) {
 				late[batch.Load] = batch.Agency
 			}
 		}

@@ -20,6 +20,8 @@ type Build struct {
 	Policy     gateway.Revision
 	Definition []byte         // the definition and its rules, JSON
 	Steward    gateway.Caller // who builds it
+	// First and Last are the days of its window.
+	First, Last gateway.Day
 	// After is the last public release, whose quarters are closed; "" for the first.
 	After    gateway.ReleaseID
 	Yearly   bool      // it takes everything that came late, once in a year
@@ -58,9 +60,10 @@ func (r *Registry) BeginRelease(ctx context.Context, b Build) (gateway.Release, 
 			return err
 		}
 		rel.ID = gateway.ReleaseID(fmt.Sprintf("%s-%d", b.Lineage, rel.Number))
-		_, err = c.ExecContext(ctx, `INSERT INTO release (id, lineage, number, state, snapshot, policy, definition, steward, after, yearly)
-			VALUES (?, ?, ?, 'building', ?, ?, ?, ?, ?, ?)`,
-			rel.ID, rel.Lineage, rel.Number, rel.Snapshot, rel.Policy, append([]byte{}, rel.Definition...), b.Steward.Subject, b.After, b.Yearly)
+		_, err = c.ExecContext(ctx, `INSERT INTO release (id, lineage, number, state, snapshot, policy, definition, steward, after, yearly, window_from, window_to)
+			VALUES (?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?)`,
+			rel.ID, rel.Lineage, rel.Number, rel.Snapshot, rel.Policy, append([]byte{}, rel.Definition...), b.Steward.Subject, b.After, b.Yearly,
+			b.First.String(), b.Last.String())
 		if err != nil {
 			return internal("storing a release", err)
 		}
@@ -170,7 +173,8 @@ func (r *Registry) failLeftovers(ctx context.Context) error {
 // ApproveRelease opens a release: an officer who did not build it approves the digest
 // of its risk page, which holds that of the cells, and the lineage's earlier approved
 // release is superseded. It may be repeated. It reports Mismatch for another digest, Forbidden for whoever may
-// not approve it, and Conflict for a release that is not built or not the newest.
+// not approve it, and Conflict for a release that is not built or not the newest, and
+// for one that counted a batch which was withdrawn since.
 func (r *Registry) ApproveRelease(
 	ctx context.Context, id gateway.ReleaseID, page string, officer gateway.Caller, reason string,
 ) error {
@@ -194,6 +198,9 @@ func (r *Registry) ApproveRelease(
 			return err
 		}
 		if err := c.mayFollow(ctx, rel.Release, rel.after, rel.yearly); err != nil {
+			return err
+		}
+		if err := c.stillThere(ctx, rel); err != nil {
 			return err
 		}
 		err := c.only(ctx, `UPDATE release SET state = 'approved', officer = ?, approved = ? WHERE id = ?`, officer.Subject, millis(c.now), id)
@@ -292,10 +299,12 @@ type storedRelease struct {
 	steward string
 	after   gateway.ReleaseID
 	yearly  bool
+	first   gateway.Day // of its window
+	last    gateway.Day
 }
 
 func queryReleases(ctx context.Context, from querier, where string, args ...any) ([]storedRelease, error) {
-	rows, err := from.QueryContext(ctx, `SELECT id, lineage, number, state, snapshot, policy, digest, page, definition, built, steward, after, yearly, approved
+	rows, err := from.QueryContext(ctx, `SELECT id, lineage, number, state, snapshot, policy, digest, page, definition, built, steward, after, yearly, approved, window_from, window_to
 		FROM release WHERE `+where, args...)
 	if err != nil {
 		return nil, internal("reading the releases", err)
@@ -305,11 +314,14 @@ func queryReleases(ctx context.Context, from querier, where string, args ...any)
 	for rows.Next() {
 		var s storedRelease
 		var built, approved sql.NullInt64
+		var from, to string
 		err := rows.Scan(&s.ID, &s.Lineage, &s.Number, &s.State, &s.Snapshot, &s.Policy, &s.Digest, &s.Page, &s.Definition, &built,
-			&s.steward, &s.after, &s.yearly, &approved)
+			&s.steward, &s.after, &s.yearly, &approved, &from, &to)
 		if err != nil {
 			return nil, internal("reading the releases", err)
 		}
+		s.first, _ = gateway.ParseDay([]byte(from)) // one that cannot be read is open
+		s.last, _ = gateway.ParseDay([]byte(to))
 		if built.Valid {
 			s.Built = fromMillis(built.Int64)
 		}

@@ -36,7 +36,11 @@ type Withdrawal struct {
 // Withdrawals returns every batch that was accepted and taken back. Its rows are gone,
 // so this is all that is known of what a release counted of it.
 func (r *Registry) Withdrawals(ctx context.Context) ([]Withdrawal, error) {
-	rows, err := r.read.QueryContext(ctx, `SELECT period_from, period_to, committed, seq FROM batch WHERE state = 'withdrawn' ORDER BY seq`)
+	return queryWithdrawals(ctx, r.read)
+}
+
+func queryWithdrawals(ctx context.Context, from querier) ([]Withdrawal, error) {
+	rows, err := from.QueryContext(ctx, `SELECT period_from, period_to, committed, seq FROM batch WHERE state = 'withdrawn' ORDER BY seq`)
 	if err != nil {
 		return nil, internal("reading withdrawals", err)
 	}
@@ -44,20 +48,36 @@ func (r *Registry) Withdrawals(ctx context.Context) ([]Withdrawal, error) {
 	var all []Withdrawal
 	for rows.Next() {
 		var w Withdrawal
-		var from, to string
-		err = rows.Scan(&from, &to, &w.Committed, &w.Withdrawn)
+		var first, last string
+		err = rows.Scan(&first, &last, &w.Committed, &w.Withdrawn)
 		if err != nil {
 			return nil, internal("reading withdrawals", err)
 		}
 		// A period that cannot be read is open, and so touches every quarter.
-		w.Manifest.PeriodFrom, _ = gateway.ParseDay([]byte(from))
-		w.Manifest.PeriodTo, _ = gateway.ParseDay([]byte(to))
+		w.Manifest.PeriodFrom, _ = gateway.ParseDay([]byte(first))
+		w.Manifest.PeriodTo, _ = gateway.ParseDay([]byte(last))
 		all = append(all, w)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, internal("reading withdrawals", err)
 	}
 	return all, nil
+}
+
+// stillThere refuses the approval of a release that counted a batch which was withdrawn
+// since: its quarters would be closed with rows that are gone, and the release after it
+// could differ by that batch alone.
+func (c *change) stillThere(ctx context.Context, rel storedRelease) error {
+	gone, err := queryWithdrawals(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, w := range gone {
+		if w.Committed <= rel.Snapshot && rel.Snapshot < w.Withdrawn && w.Manifest.Touches(rel.first, rel.last) {
+			return gateway.Errorf(gateway.Conflict, "a batch that release %s may have counted was withdrawn since it was built; build again", rel.ID)
+		}
+	}
+	return nil
 }
 
 // mayFollow refuses a release that does not fit behind those that were public: of

@@ -197,3 +197,36 @@ func TestWithdrawals(t *testing.T) {
 		t.Fatalf("%+v, committed at %d", w, published[0].Seq)
 	}
 }
+
+// A withdrawal stops the approval of what was built before it, where its period touches
+// the window; a window that is not told is touched by all.
+func TestApproveWhatWasWithdrawnFrom(t *testing.T) {
+	r, _ := start(t)
+	build := func(from, to gateway.Day) gateway.ReleaseID {
+		t.Helper()
+		b := r.next(t, "demo")
+		b.First, b.Last = from, to
+		var err error
+		if b.Snapshot, err = r.Snapshot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return r.finished(t, b)
+	}
+	early := build(day("2025-01-01"), day("2025-12-31"))
+	gone := r.publish(t, intent("police-a", "key-1", "x")) // of the first quarter
+	touched := []gateway.ReleaseID{
+		build(day("2025-03-31"), day("2025-06-30")), build(day("2024-01-01"), day("2025-01-01")), build(gateway.NoDay, gateway.NoDay),
+	}
+	beside := build(day("2025-04-01"), day("2025-06-30"))
+	if _, _, err := r.WithdrawBatch(t.Context(), "police-a", "k1", gone); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range touched {
+		refused(t, r.ApproveRelease(t.Context(), id, page, officer, ""), "build again")
+		r.wantState(t, id, gateway.ReleaseBuilt)
+	}
+	// What never counted the batch, and what is built after it, is approved.
+	r.approve(t, beside)
+	r.approve(t, build(day("2025-01-01"), day("2025-03-31")))
+	refused(t, r.ApproveRelease(t.Context(), early, page, officer, ""), "newer and approved")
+}

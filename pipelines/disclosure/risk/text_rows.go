@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pana-exchange/pana/gateway"
 )
 
 // shownSets is how many sets of columns a contract's table has: the riskiest.
@@ -27,6 +29,10 @@ func (p *Page) worstRows() (*RowSet, *Rows) {
 
 func (p *Page) writeRows(s *sheet) {
 	s.title("6. What the stored rows look like")
+	if p.Profile == gateway.Public {
+		s.say("Left out on purpose: it would be computed from true counts. Of this release nothing beside the blurred numbers may depend on those, or the privacy budget would not tell all that it costs.")
+		return
+	}
 	s.say("Researchers never see rows; a thief, a court or a dishonest operator might. Rows hold no name and no identifier, but attributes together can single out a child. "+
 		"A class is all children who look alike to somebody who knows certain attributes of one event of theirs; the larger, the better. The aim is %d. "+
 		"A child without a known value could be anybody, so it counts into every class that it may belong to.", p.K)
