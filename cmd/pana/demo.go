@@ -51,7 +51,7 @@ func (c *cli) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "The whole system in one command, on a synthetic country",
 		Long: `Start an engine, make keys, generate a synthetic country, upload six sectors'
-records through the API, build and approve a release, ask it four questions and
+records through the API, build and approve a release, ask it five questions and
 verify the log. The first run fetches the engine (178 MB).`,
 		Example: `  pana demo
   pana demo --serve --dir demo
