@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -147,31 +146,7 @@ func (g *gatewayProcess) enginePid() int {
 	if parent == 0 {
 		return 0
 	}
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
-	if err != nil || len(children) == 0 {
-		return childOf(parent)
-	}
-	pid, _ := strconv.Atoi(strings.Fields(string(children))[0])
-	return pid
-}
-
-// childOf looks for a child in all of /proc: children of other threads than the
-// first are not listed with it.
-func childOf(parent int) int {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, stat := range stats {
-		text, err := os.ReadFile(stat)
-		if err != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(text), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
-			return pid
-		}
-	}
-	return 0
+	return engineOf(parent)
 }
 
 // stop ends the process for good and waits for it.
