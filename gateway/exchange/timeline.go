@@ -128,6 +128,9 @@ func (x *Exchange) follow(ctx context.Context, p *Pinned, asked Revision) (*past
 	for _, before := range past.pinned {
 		err = disclosure.Continue(
 			disclosure.Parameters{Definition: before.Definition, Rules: before.Rules}, disclosure.Parameters{Definition: d, Rules: p.Rules})
+		if err == nil {
+			err = p.keepUnits(before.Units)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -40,6 +40,18 @@ func (x *Exchange) unitsFor(d *gateway.Definition) ([]gateway.ContractID, error)
 	return declaring, nil
 }
 
+// keepUnits refuses a release that no longer looks at units which an earlier one of the
+// lineage looked at: cells that only rule 2 hid would come to light, and so the rule
+// that hid them (disclosure.md 2.4).
+func (p *Pinned) keepUnits(before []gateway.ContractID) error {
+	for _, id := range before {
+		if !slices.Contains(p.Units, id) {
+			return gateway.Errorf(gateway.Conflict, "lineage %s has looked at the units of contract %s; the contract must go on declaring them", p.Definition.Lineage, id)
+		}
+	}
+	return nil
+}
+
 // unitsOf returns the units of the batches' loads: of the keys that sent them, as the
 // operator registered them.
 func (x *Exchange) unitsOf(batches []gateway.Batch) map[gateway.LoadID]int {

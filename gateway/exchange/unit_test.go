@@ -107,6 +107,28 @@ func TestUnitsFromKeyToTable(t *testing.T) {
 	}
 }
 
+// A lineage that has looked at units goes on looking.
+func TestUnitsAreKept(t *testing.T) {
+	_, content, err := country(synth.Options{Children: 1200, Seed: 11})
+	ok(t, err)
+	g := newExchange(t)
+	undeclared := g.Options.Contracts
+	declaring(&g.Options)
+	g.shelters(t)
+	g.send(t, "police", "k1", content["police"])
+	g.sendAs(t, "first", "social", content["social"])
+	g.approve(t, g.build(t))
+	g.Options.Contracts = undeclared
+	_, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "small"})
+	is(t, err, gateway.Conflict)
+	if err != nil && !strings.Contains(err.Error(), "units of contract social") {
+		t.Errorf("refused with %v", err)
+	}
+	declaring(&g.Options)
+	_, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "small"})
+	ok(t, err)
+}
+
 // Without a contract that declares units the rule is skipped, and every table and the
 // catalogue say so; a unit of a key does no harm.
 func TestUnitsAreNotDeclared(t *testing.T) {
