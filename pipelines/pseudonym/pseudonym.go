@@ -3,7 +3,8 @@
 //
 // [Generate] makes a new keyring, [Seal] encrypts it with age, [Open] reads it
 // back. A worker of the data path takes a [Hasher] from [Keyring.NewHasher] and
-// asks it for pids, record keys and row MACs; whoever builds a release takes
+// asks it for pids, record keys and row MACs, one by one or, faster, many at a
+// time; whoever builds a release takes
 // [Keyring.PRF] and [Keyring.SubjectKey]; the ledger takes [Keyring.Signer], and what
 // is stored beside the rows is sealed by a [Keyring.Envelope].
 //
@@ -14,7 +15,9 @@
 //
 // where enc writes every part after its length, 4 bytes, big endian. All
 // identification numbers of children can be tried in a minute, so only the keys
-// protect; the outer layer can be rotated without the identifiers.
+// protect; the outer layer can be rotated without the identifiers. A child's dates
+// are shifted by AES-256(K_shift, x), its first 64 bits modulo 365, and a row's
+// check sum is SipHash-2-4 of its stored bytes under a key of its own.
 //
 // It will not hand out a key, nor print one: key bytes live in closures, because
 // a closure shows nothing through any verb of fmt, through encoding/json or

@@ -2,9 +2,7 @@ package pseudonym
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -15,8 +13,6 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/mod/sumdb/note"
-
-	"github.com/pana-exchange/pana/gateway"
 )
 
 const iin = "080229690004"
@@ -389,54 +385,22 @@ func TestPRFIsConcurrent(t *testing.T) {
 func TestHasherAllocatesNothing(t *testing.T) {
 	h := hasher(t, vectorKeyring(t), "agency-a")
 	dst, id, text, row := new([16]byte), []byte(iin), []byte("Қ-5/2025"), make([]byte, 200)
+	many, shifts, ids, sums := make([][16]byte, 40), make([]uint16, 40), make([]Span, 40), make([]uint64, 40)
+	for i := range ids {
+		ids[i].End = int32(len(text) - i%2)
+	}
 	if n := testing.AllocsPerRun(100, func() {
 		h.PID(dst, id)
 		h.RecordKey(dst, text)
 		h.Key(dst, "referral", text)
 		h.Key(dst, "case", text)
 		h.RowMAC(row)
+		h.PIDs(many, shifts, text, ids)
+		h.RecordKeys(many, text, ids)
+		h.Keys(many, "case", text, ids)
+		h.RowMACs(sums, row)
 	}); n != 0 {
 		t.Errorf("%v allocations a row", n)
-	}
-}
-
-func BenchmarkPID(b *testing.B) {
-	h, err := vectorKeyring(b).NewHasher(ChildDomain, gateway.AgencyID("a"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	dst, id := new([16]byte), []byte(iin)
-	b.ReportAllocs()
-	for b.Loop() {
-		h.PID(dst, id)
-	}
-}
-
-func BenchmarkInnerLayerReused(b *testing.B) {
-	inner := identifier(vectorKeyring(b).key(slotInner), enc(nil, "pid", ChildDomain, iinVersion))
-	id := []byte(iin)
-	b.ReportAllocs()
-	for b.Loop() {
-		inner(id)
-	}
-}
-
-func BenchmarkInnerLayerNewHMAC(b *testing.B) {
-	key, id := vectorKeyring(b).key(slotInner), []byte(iin)
-	b.ReportAllocs()
-	for b.Loop() {
-		h := hmac.New(sha256.New, key)
-		h.Write(enc(nil, "pid", ChildDomain, iinVersion, string(id)))
-		h.Sum(nil)
-	}
-}
-
-func BenchmarkRecordKey(b *testing.B) {
-	h := hasher(b, vectorKeyring(b), "a")
-	dst, id := new([16]byte), []byte("2025-000123/К")
-	b.ReportAllocs()
-	for b.Loop() {
-		h.RecordKey(dst, id)
 	}
 }
 
