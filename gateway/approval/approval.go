@@ -36,7 +36,6 @@ const (
 	Policy  Namespace = "pana-policy"  // policies
 	Keys    Namespace = "pana-keys"    // the keyring: create, rotate, destroy, export
 	Erasure Namespace = "pana-erasure" // of rows, by the law
-	Roster  Namespace = "pana-signers" // who may sign
 )
 
 // A Signer is a person in the role in which they signed.

@@ -47,7 +47,7 @@ func FuzzParseSigners(f *testing.F) {
 // FuzzParseSignature: what is accepted is written again in one spelling, which reads
 // as the same.
 func FuzzParseSignature(f *testing.F) {
-	armored := sign(f, approval.Policy, statement, seeded(f, 1))
+	armored := sign(f, approval.Policy, seeded(f, 1))
 	f.Add(armored)
 	f.Add(bytes.ReplaceAll(armored, []byte("\n"), []byte("\r\n")))
 	f.Add(append([]byte("\n "), armored[:len(armored)-1]...))
@@ -62,6 +62,30 @@ func FuzzParseSignature(f *testing.F) {
 		}
 		if !bytes.Equal(again.Armor(), s.Armor()) {
 			t.Fatal("spelt twice")
+		}
+	})
+}
+
+// FuzzParseStatement: there is one spelling, the one that is signed.
+func FuzzParseStatement(f *testing.F) {
+	s := approval.Statement{V: 1, Installation: "pana/test", Proposal: "p1", Kind: "policy", Object: "ab", Digest: "ab", Base: "cd", Effects: "ef", Signers: "01"}
+	text, err := s.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	s.Expires = approval.Until(at)
+	text, _ = s.Encode()
+	f.Add(text)
+	f.Add([]byte(`{"v":1}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := approval.ParseStatement(text)
+		if err != nil {
+			return
+		}
+		again, err := s.Encode()
+		if err != nil || !bytes.Equal(again, text) {
+			t.Fatalf("spelt %s, then %s: %v", text, again, err)
 		}
 	})
 }

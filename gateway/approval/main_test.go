@@ -42,7 +42,7 @@ func parse(tb testing.TB, text string) *approval.Signers {
 	return s
 }
 
-func sign(tb testing.TB, ns approval.Namespace, statement string, by ssh.Signer) []byte {
+func sign(tb testing.TB, ns approval.Namespace, by ssh.Signer) []byte {
 	tb.Helper()
 	armored, err := approval.Sign(nil, ns, []byte(statement), by)
 	if err != nil {

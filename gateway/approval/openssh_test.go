@@ -84,7 +84,7 @@ func TestOpenSSHSignsAndAgrees(t *testing.T) {
 func TestOpenSSHVerifiesOurs(t *testing.T) {
 	dir, key := t.TempDir(), seeded(t, 1)
 	write(t, dir, "allowed_signers", line("steward/s", `namespaces="pana-keys"`, key.PublicKey()))
-	write(t, dir, "sig", string(sign(t, approval.Keys, statement, key)))
+	write(t, dir, "sig", string(sign(t, approval.Keys, key)))
 	if out, ok := keygen(t, dir, statement, "-Y", "verify", "-f", "allowed_signers", "-I", "steward/s", "-n", "pana-keys", "-s", "sig"); !ok {
 		t.Errorf("ssh-keygen refuses: %s", out)
 	}

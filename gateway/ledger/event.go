@@ -27,6 +27,11 @@ const (
 	PolicyReject   Event = "policy.reject"
 	PolicyActivate Event = "policy.activate"
 
+	SignersActivate Event = "signers.activate" // who may approve from now on
+	ProposalOpen    Event = "proposal.open"    // of anything but a policy; the object says what
+	ProposalApprove Event = "proposal.approve"
+	ProposalReject  Event = "proposal.reject"
+
 	AgencyAdd    Event = "agency.add"
 	AgencyChange Event = "agency.change"
 	AccessGrant  Event = "access.grant"
@@ -56,6 +61,7 @@ var events = []Event{
 	Question, AuthFailure,
 	KeyCreate, KeyRotate, KeyUse, KeyDestroy,
 	PolicyInForce, PolicyPropose, PolicyApprove, PolicyReject, PolicyActivate,
+	SignersActivate, ProposalOpen, ProposalApprove, ProposalReject,
 	AgencyAdd, AgencyChange, AccessGrant, AccessRevoke,
 	ReleaseIntent, ReleaseBuilt, ReleaseFailed, ReleaseApprove, ReleaseWithdraw, ReleaseSupersede,
 	CellAsk, CellConfirm, CellRead,

@@ -9,7 +9,9 @@
 // once the warehouse has its marker; [Registry.Pending] says what to roll forward
 // after a crash. A release is [Registry.BeginRelease], [Registry.FinishRelease] and an
 // officer's [Registry.ApproveRelease]. A question is [Registry.Ask], one leaf that is
-// durable before the first byte of the answer. [Registry.Authenticate] turns an API
+// durable before the first byte of the answer. What two people with two roles have to
+// sign is [Registry.Propose] and [Registry.Approve]; the first policy and its signers
+// are [Registry.Found]. [Registry.Authenticate] turns an API
 // key's token into a caller.
 //
 // The write connection is one, and no method holds it while it waits for anything
