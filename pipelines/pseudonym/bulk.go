@@ -40,15 +40,15 @@ func (h *Hasher) RowMACs(dst []uint64, rows []byte) {
 	}
 }
 
-// each makes, of a hash of one identifier, one of many.
-func each(one func(id []byte) [16]byte) func(dst [][16]byte, buf []byte, ids []Span) {
-	return func(dst [][16]byte, buf []byte, ids []Span) {
+// each makes, of a hash of one identifier, one of many, each normalised first.
+func each(one func(id []byte) [16]byte) func(dst [][16]byte, buf []byte, ids []Span, normal func([]byte) []byte) {
+	return func(dst [][16]byte, buf []byte, ids []Span, normal func([]byte) []byte) {
 		for i, id := range ids {
 			if id.Start == id.End {
 				dst[i] = [16]byte{}
 				continue
 			}
-			dst[i] = one(buf[id.Start:id.End])
+			dst[i] = one(normal(buf[id.Start:id.End]))
 		}
 	}
 }

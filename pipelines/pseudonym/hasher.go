@@ -72,43 +72,48 @@ func (h *Hasher) RowMAC(row []byte) uint64 { return h.row(row) }
 func (k *Keyring) pids() (
 	func(id []byte) ([16]byte, int), func(dst [][16]byte, shifts []uint16, buf []byte, ids []Span),
 ) {
-	inner := identifier(k.key(slotInner), enc(nil, "pid", k.domain, iinVersion))
-	outer, shift := layer(k.key(slotOuter)), shifter(k.key(slotShift))
-	// It is on the heap once: the interface of the cipher would put it there at
-	// every call.
-	pid := new([16]byte)
+	inner := identifier(k.key(slotInner), enc(nil, "pid", k.domain, iinVersion), asIs)
+	layers := eachLayer(k.key(slotOuter), k.key(slotShift))
+	manyLayers := manyLayers(k.key(slotOuter), k.key(slotShift))
+	// They are on the heap once: a call of a closure would put them there every time.
+	pid, days := make([][16]byte, 1), make([]uint16, 1)
 	one := func(id []byte) ([16]byte, int) {
-		*pid = inner.one(id)
-		days := shift(pid)
-		outer.Encrypt(pid[:], pid[:])
-		return *pid, int(days)
+		pid[0] = inner.one(id)
+		layers(pid, days)
+		return pid[0], int(days[0])
 	}
 	many := func(dst [][16]byte, shifts []uint16, buf []byte, ids []Span) {
 		inner.many(dst, buf, ids)
-		for i := range dst {
-			if ids[i].Start == ids[i].End {
-				shifts[i] = 0
-				continue
+		manyLayers(dst, shifts)
+		for i, id := range ids {
+			if id.Start == id.End {
+				dst[i], shifts[i] = [16]byte{}, 0
 			}
-			shifts[i] = shift(&dst[i])
-			outer.Encrypt(dst[i][:], dst[i][:])
 		}
 	}
 	return one, many
 }
 
-// shifter returns the days by which the dates of the child of an inner pseudonym
-// are shifted: the first 64 bits of AES-256 of it, modulo 365. AES is a
-// pseudo-random permutation, and half of its output as good as random for any
+// eachLayer turns inner pseudonyms into pids and tells their shifts.
+func eachLayer(outer, shift []byte) func(dst [][16]byte, shifts []uint16) {
+	main, other := layer(outer), layer(shift)
+	y := new([16]byte)
+	return func(dst [][16]byte, shifts []uint16) {
+		for i := range dst {
+			other.Encrypt(y[:], dst[i][:])
+			main.Encrypt(dst[i][:], dst[i][:])
+			shifts[i] = shiftOf(y)
+		}
+	}
+}
+
+// shiftOf returns the days by which the dates of a child are shifted, from AES-256
+// of the inner pseudonym under the key of shifts: its first 64 bits, modulo 365.
+// AES is a pseudo-random permutation, and half of its output as good as random for any
 // number of children. 2^64 is no multiple of 365, so a day is likelier than
 // another by one part in 2^55, which no one sees.
-func shifter(key []byte) func(x *[16]byte) uint16 {
-	block := layer(key)
-	y := new([16]byte)
-	return func(x *[16]byte) uint16 {
-		block.Encrypt(y[:], x[:])
-		return uint16(binary.BigEndian.Uint64(y[:]) % shiftDays)
-	}
+func shiftOf(y *[16]byte) uint16 {
+	return uint16(binary.BigEndian.Uint64(y[:]) % shiftDays)
 }
 
 // layer returns the outer layer of pids: AES-256 of one block, no mode, because x
@@ -141,14 +146,11 @@ func (k *Keyring) domains() func(domain string) keys {
 
 // identifiers hashes text identifiers of one domain after normalising them.
 func identifiers(key []byte, domain string) keys {
-	hash := identifier(key, enc(nil, "id", domain, textVersion))
-	normal := normaliser()
-	one := func(id []byte) [16]byte { return hash.one(normal(id)) }
-	return keys{one, each(one)}
+	return identifier(key, enc(nil, "id", domain, textVersion), normaliser())
 }
 
-// identifier hashes prefix || enc(id) to 128 bits.
-func identifier(key, prefix []byte) keys {
+// identifier hashes prefix || enc(id) to 128 bits, id normalised.
+func identifier(key, prefix []byte, normal func([]byte) []byte) keys {
 	mac := keyed(key)
 	message := append(make([]byte, 0, len(prefix)+128), prefix...)
 	one := func(id []byte) [16]byte {
@@ -156,8 +158,15 @@ func identifier(key, prefix []byte) keys {
 		message = append(message, id...)
 		return [16]byte(mac(message))
 	}
-	return keys{one, each(one)}
+	many := manyIdentifiers(key, prefix, one)
+	return keys{
+		one:  func(id []byte) [16]byte { return one(normal(id)) },
+		many: func(dst [][16]byte, buf []byte, ids []Span) { many(dst, buf, ids, normal) },
+	}
 }
+
+// asIs is the normaliser of identifiers whose one spelling whoever calls has checked.
+func asIs(id []byte) []byte { return id }
 
 // rowMAC returns the check sum of rows: SipHash-2-4 under a key of its own. It is
 // there for whoever compares the stored rows with what was taken in, and so must

@@ -2,6 +2,7 @@ package pseudonym
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -23,6 +24,9 @@ const (
 func normaliser() func(text []byte) []byte {
 	var buffer []byte
 	return func(text []byte) []byte {
+		if plain(text) {
+			return text
+		}
 		text = bytes.TrimSpace(text)
 		if norm.NFC.IsNormal(text) {
 			return text
@@ -30,4 +34,20 @@ func normaliser() func(text []byte) []byte {
 		buffer = norm.NFC.Append(buffer[:0], text...)
 		return buffer
 	}
+}
+
+// plain reports whether text is ASCII without white space at its ends, as nearly
+// all identifiers are, and so its own normal form.
+func plain(text []byte) bool {
+	if len(text) == 0 || text[0] <= ' ' || text[len(text)-1] <= ' ' {
+		return false
+	}
+	high := uint64(0)
+	for ; len(text) >= 8; text = text[8:] {
+		high |= binary.LittleEndian.Uint64(text)
+	}
+	for _, b := range text {
+		high |= uint64(b)
+	}
+	return high&0x8080808080808080 == 0
 }
