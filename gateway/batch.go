@@ -53,11 +53,10 @@ type Receipt struct {
 	// SHA-256(salt || SHA-256 of the body). Only the agency gets the salt.
 	Salt    []byte `json:"salt"`
 	Content []byte `json:"content"`
-	// Leaf, Index, Proof and Checkpoint prove that the ledger holds the batch.
-	Leaf       []byte   `json:"leaf"` // the canonical leaf, as logged
-	Index      uint64   `json:"leaf_index"`
-	Proof      [][]byte `json:"inclusion_proof"`
-	Checkpoint string   `json:"checkpoint"` // a C2SP signed note
+	// Leaf, Index and Proof prove that the ledger holds the batch.
+	Leaf  []byte `json:"leaf"` // the canonical leaf, as logged
+	Index uint64 `json:"leaf_index"`
+	Proof string `json:"tlog_proof"` // a C2SP tlog-proof: audit path and signed checkpoint
 }
 
 // A BatchState is where a batch stands.

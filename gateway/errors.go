@@ -32,11 +32,14 @@ const (
 	// Withheld: a release that is not approved, withdrawn or superseded, or a grouping
 	// set that its sparsity gate closes.
 	Withheld
+	// Unwitnessed: too long no witness has signed the ledger, or one has seen another
+	// history of it; what would need its evidence stops (trust.md 4.1).
+	Unwitnessed
 )
 
 var kindNames = [...]string{
 	"internal error", "invalid", "unauthenticated", "not found", "forbidden", "conflict", "mismatch",
-	"overloaded", "too large", "unsupported", "withheld",
+	"overloaded", "too large", "unsupported", "withheld", "unwitnessed",
 }
 
 // Error returns the kind's name.

@@ -41,11 +41,13 @@ type Limits struct {
 	Idle      time.Duration // of waiting for 16 KiB of a body, or for its end; default 30 s
 	JSONBytes int64         // of any other body; default 1 MiB
 	Write     time.Duration // of taking an answer, from its first byte on; default 30 s
+	Public    int           // requests a second of one address for the public log; default 20
 }
 
 type server struct {
 	Options
-	router chi.Router
+	router  chi.Router
+	limiter limiter // of requests that need no key
 }
 
 // New returns the handler.
@@ -58,13 +60,16 @@ func New(o Options) (http.Handler, error) {
 	}
 	o.Limits = o.Limits.withDefaults()
 	r := chi.NewRouter()
-	s := &server{o, r}
+	s := &server{Options: o, router: r, limiter: newLimiter(o.Limits.Public, o.Now)}
 	r.Use(middleware.GetHead)
 	r.NotFound(s.public(func(*http.Request) (answer, error) { return answer{}, errNoRoute }))
 	r.MethodNotAllowed(s.public(func(*http.Request) (answer, error) { return answer{}, errNoMethod }))
 	r.Get("/healthz", s.public(func(*http.Request) (answer, error) { return text("ok\n"), nil }))
 	r.Get("/readyz", s.public(s.ready))
 	r.Route("/v1", s.routes)
+	r.Get("/log/checkpoint", s.public(s.paced(s.logCheckpoint)))
+	r.Get("/log/tile/entries/*", s.handle(s.may(gateway.ActReadAudit, s.logEntries)))
+	r.Get("/log/tile/*", s.public(s.paced(s.logTile)))
 	return r, nil
 }
 
@@ -80,6 +85,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.JSONBytes == 0 {
 		l.JSONBytes = 1 << 20
+	}
+	if l.Public == 0 {
+		l.Public = 20
 	}
 	if l.Write == 0 {
 		l.Write = 30 * time.Second
@@ -112,6 +120,7 @@ func (s *server) routes(r chi.Router) {
 	r.Get("/policies", s.handle(s.policies))
 	r.Get("/audit/leaves", s.handle(s.may(gateway.ActReadAudit, s.leaves)))
 	r.Get("/audit/checkpoint", s.handle(s.checkpoint))
+	r.Get("/audit/leaves/{leaf}/proof", s.handle(s.may(gateway.ActReadAudit, s.leafProof)))
 
 	r.Get("/access/agencies", s.handle(s.agencies))
 	r.Post("/access/agencies", s.handle(s.may(gateway.ActManageAccess, s.addAgency)))

@@ -143,12 +143,12 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 		a.status = http.StatusOK
 	}
 	h := w.Header()
+	h.Set("Cache-Control", "private, no-store")
 	for name, value := range a.header {
 		h.Set(name, value)
 	}
 	h.Set("Content-Type", a.media)
 	h.Set("Content-Length", strconv.Itoa(len(a.body))) // HEAD says it too
-	h.Set("Cache-Control", "private, no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Request-Id", e.request)
 	if e.caller.Role != "" {

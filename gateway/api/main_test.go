@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/api"
@@ -39,6 +41,7 @@ const canary = "canary-zolotinka-871231300019"
 // A stack is everything below the API, and the API behind a real server: an
 // engine, a registry on disk, keys, and the contracts and policies that ship.
 type stack struct {
+	verifier note.Verifier // of the ledger
 	server   *http.Server
 	url      string
 	addr     string // of its listener
@@ -100,6 +103,7 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 	now := func() time.Time { return time.Now().Add(time.Duration(s.later.Load())) }
 	log := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ring := must(pseudonym.Ephemeral(rand.Reader))(t)
+	s.verifier = ring.Verifier()
 	receipts := ring.Envelope(rand.Reader, "receipts")
 	s.registry = must(registry.Open(t.Context(), registry.Options{
 		Path: filepath.Join(t.TempDir(), "registry.db"), Now: now, Rand: rand.Reader,

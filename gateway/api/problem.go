@@ -28,6 +28,7 @@ var forms = map[gateway.Kind]form{
 	gateway.TooLarge:        {http.StatusRequestEntityTooLarge, "too-large", "Too large"},
 	gateway.Unsupported:     {http.StatusUnsupportedMediaType, "unsupported", "Not a form we read"},
 	gateway.Withheld:        {http.StatusConflict, "withheld", "The release does not answer"},
+	gateway.Unwitnessed:     {http.StatusServiceUnavailable, "audit-evidence-missing", "No witness vouches for the ledger"},
 }
 
 // formOf chooses the form of an error: by its cause where HTTP has a status for
@@ -36,6 +37,8 @@ func formOf(err error, kind gateway.Kind, e *gateway.Error) form {
 	switch {
 	case errors.Is(err, errNoMethod):
 		return form{http.StatusMethodNotAllowed, "method-not-allowed", "Not a method of this address"}
+	case errors.Is(err, errRate):
+		return form{http.StatusTooManyRequests, "too-many-requests", "Too many requests"}
 	case errors.Is(err, errSlow):
 		return form{http.StatusRequestTimeout, "too-slow", "Too slow"}
 	case kind == gateway.Invalid && e != nil && e.Problems != nil && e.Problems.Ended:
@@ -49,11 +52,12 @@ func formOf(err error, kind gateway.Kind, e *gateway.Error) form {
 // Failures that HTTP has a status of its own for, and the domain no kind.
 var (
 	errNoMethod = gateway.Errorf(gateway.Invalid, "this address does not take this method; the header Allow says which it takes")
+	errRate     = gateway.Errorf(gateway.Overloaded, "too many requests from your address; wait a second")
 	errSlow     = gateway.Errorf(gateway.Invalid, "the body came too slowly; send it again, a batch with the same Idempotency-Key")
 )
 
 var (
-	errNoRoute     = gateway.Errorf(gateway.NotFound, "there is nothing at this address; what there is starts with /v1/contracts, /v1/batches, /v1/releases, /v1/policies, /v1/audit or /v1/access")
+	errNoRoute     = gateway.Errorf(gateway.NotFound, "there is nothing at this address; what there is starts with /v1/contracts, /v1/batches, /v1/releases, /v1/policies, /v1/audit, /v1/access or /log")
 	errCut         = gateway.Errorf(gateway.Invalid, "the body ended early or was malformed on its way; send it again, a batch with the same Idempotency-Key")
 	errInterrupted = gateway.Errorf(gateway.Overloaded, "the request was interrupted before it was done; send it again")
 )
@@ -97,6 +101,8 @@ func problem(err error, request string, describe func(gateway.ProblemCode) strin
 	switch kind {
 	case gateway.Unauthenticated:
 		a.header["WWW-Authenticate"] = `Bearer realm="pana"`
+	case gateway.Unwitnessed:
+		a.header["Retry-After"] = "60"
 	case gateway.Overloaded, gateway.Conflict:
 		a.header["Retry-After"] = "5"
 	default:

@@ -2,7 +2,9 @@ package api
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/csv"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -143,13 +145,21 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 		encode = func(t *gateway.Table) ([]byte, error) { return tableCSV(t, s.Exchange.Notice) }
 	}
 	// The digest of these very bytes is in the ledger: nothing may change them.
-	a.body, err = s.Exchange.Ask(r.Context(), caller, releaseID(r), gateway.Question{
+	answered, err := s.Exchange.Answer(r.Context(), caller, releaseID(r), gateway.Question{
 		Cube: chi.URLParam(r, "cube"), Measure: request.Measure, GroupBy: request.GroupBy,
 		Filter: request.Filter, Purpose: request.Purpose,
 	}, encode)
 	if err != nil {
 		return answer{}, err
 	}
+	evidence, err := json.Marshal(answered.Evidence)
+	if err != nil {
+		return answer{}, err
+	}
+	// A byte sequence of RFC 9651, beside the table: in it, it would change the bytes
+	// that it proves.
+	a.header = map[string]string{"Pana-Evidence": ":" + base64.StdEncoding.EncodeToString(evidence) + ":"}
+	a.body = answered.Body
 	return a, nil
 }
 

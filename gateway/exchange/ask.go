@@ -18,36 +18,52 @@ import (
 func (x *Exchange) Ask(
 	ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, q gateway.Question, encode func(*gateway.Table) ([]byte, error),
 ) ([]byte, error) {
+	answer, err := x.Answer(ctx, caller, id, q, encode)
+	return answer.Body, err
+}
+
+// An Answer is a table as it was encoded, and the evidence that stays with whoever
+// asked: it is of this asking, so the same question has the same body and another
+// evidence.
+type Answer struct {
+	Body     []byte
+	Evidence ledger.Evidence
+}
+
+// Answer is [Exchange.Ask] with the evidence.
+func (x *Exchange) Answer(
+	ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, q gateway.Question, encode func(*gateway.Table) ([]byte, error),
+) (Answer, error) {
 	release, grant, err := x.release(ctx, caller, gateway.ActAsk, q.Purpose, id)
 	if err != nil {
-		return nil, x.denied(ctx, caller, release, q, err)
+		return Answer{}, x.denied(ctx, caller, release, q, err)
 	}
 	if release.State != gateway.ReleaseApproved {
-		return nil, gateway.Errorf(gateway.Withheld, "release %s is %s; it does not answer", id, release.State)
+		return Answer{}, gateway.Errorf(gateway.Withheld, "release %s is %s; it does not answer", id, release.State)
 	}
 	published, err := x.cells(ctx, release)
 	if err != nil {
-		return nil, err
+		return Answer{}, err
 	}
 	table, err := published.Ask(q)
 	if err != nil {
-		return nil, x.denied(ctx, caller, release, q, err)
+		return Answer{}, x.denied(ctx, caller, release, q, err)
 	}
 	table.Policy = grant.Revision
 	table.Decision = decisionID(grant.Revision, table)
 	table.Notes = append(table.Notes, x.Notice)
 	answer, err := encode(table)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the answer: %w", err)
+		return Answer{}, fmt.Errorf("encoding the answer: %w", err)
 	}
-	err = x.Registry.Ask(ctx, registry.Asked{
+	evidence, err := x.Registry.Answer(ctx, registry.Asked{
 		Caller: caller, Release: id, Purpose: q.Purpose, Policy: grant.Revision, Snapshot: release.Snapshot,
 		Decision: table.Decision, Allowed: true, Response: sha256.Sum256(answer),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("logging the question: %w", err)
+		return Answer{}, fmt.Errorf("logging the question: %w", err)
 	}
-	return answer, nil
+	return Answer{answer, evidence}, nil
 }
 
 // denied logs a question that is refused, and returns why. The name of a release

@@ -48,6 +48,10 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	if err != nil {
 		return gateway.Release{}, err
 	}
+	err = x.evidenced()
+	if err != nil {
+		return gateway.Release{}, err
+	}
 	pinned, err := x.pin(ctx, b)
 	if err != nil {
 		return gateway.Release{}, err
@@ -215,6 +219,10 @@ func (x *Exchange) failRelease(ctx context.Context, id gateway.ReleaseID, why er
 // page, which names that of the published cells. Approval changes no cell.
 func (x *Exchange) Approve(ctx context.Context, caller gateway.Caller, id gateway.ReleaseID, page, reason string) (gateway.Release, error) {
 	release, _, err := x.release(ctx, caller, gateway.ActApproveRelease, "", id)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	err = x.evidenced()
 	if err != nil {
 		return gateway.Release{}, err
 	}

@@ -129,6 +129,10 @@ func (x *Exchange) contractFor(ctx context.Context, caller gateway.Caller, id ga
 // enter admits one more upload, or says that there are too many, of all or of the
 // agency, or that the disk is nearly full. All is said before the intent is logged.
 func (x *Exchange) enter(agency gateway.AgencyID) (leave func(), err error) {
+	err = x.evidenced()
+	if err != nil {
+		return nil, err
+	}
 	if x.FreeDisk != nil {
 		free, err := x.FreeDisk()
 		if err != nil {

@@ -1,208 +1,256 @@
 package ledger
 
 import (
-	"encoding/base64"
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
 // tileHeight is that of C2SP tlog-tiles: 256 hashes or entries a tile.
 const tileHeight, tileWidth = 8, 256
 
-const proofHeader = "c2sp.org/tlog-proof@v1"
-
-var (
-	errTlogProof = errors.New("ledger: not a tlog-proof")
-	errExport    = errors.New("ledger: an exported file is missing, damaged or of another size")
-)
-
-// Text returns the proof as a C2SP tlog-proof, which public tools verify beside the
-// leaf.
-func (p Inclusion) Text() string {
-	var b strings.Builder
-	b.WriteString(proofHeader + "\nindex " + strconv.FormatUint(p.Index, 10) + "\n")
-	for _, h := range p.Proof {
-		b.WriteString(base64.StdEncoding.EncodeToString(h) + "\n")
-	}
-	b.WriteString("\n" + p.Checkpoint)
-	return b.String()
-}
-
-// ParseInclusion reads a proof that [Inclusion.Text] wrote for a leaf. It proves
-// nothing until it is verified.
-func ParseInclusion(text string, leaf []byte) (Inclusion, error) {
-	head, checkpoint, found := strings.Cut(text, "\n\n")
-	lines := strings.Split(head, "\n")
-	if !found || len(lines) < 2 || len(lines) > 2+64 || lines[0] != proofHeader {
-		return Inclusion{}, errTlogProof
-	}
-	number, found := strings.CutPrefix(lines[1], "index ")
-	index, err := strconv.ParseUint(number, 10, 64)
-	if !found || err != nil {
-		return Inclusion{}, errTlogProof
-	}
-	p := Inclusion{Leaf: leaf, Index: index, Checkpoint: checkpoint}
-	for _, line := range lines[2:] {
-		h, err := base64.StdEncoding.Strict().DecodeString(line)
-		if err != nil || len(h) != tlog.HashSize {
-			return Inclusion{}, errTlogProof
-		}
-		p.Proof = append(p.Proof, h)
-	}
-	if p.Text() != text {
-		return Inclusion{}, errTlogProof
-	}
-	return p, nil
-}
-
-// A File is one file of an export.
-type File struct {
-	Path string // with slashes, relative to the export's root
-	Data []byte
-}
-
-// Export returns the files of a C2SP tlog-tiles log of the first size leaves: tiles
-// of hashes (tile/L/N), the leaves (tile/entries/N) and, last, the checkpoint, so that
-// whoever copies them in order never has a checkpoint without its tiles.
-func Export(size uint64, log Log, stored tlog.HashReader) iter.Seq2[File, error] {
-	return func(yield func(File, error) bool) {
-		for _, tile := range tlog.NewTiles(tileHeight, 0, signed(size)) {
-			data, err := tlog.ReadTileData(tile, stored)
-			if err != nil {
-				yield(File{}, fmt.Errorf("exporting hashes: %w", err))
-				return
-			}
-			if !yield(File{tilePath(tile), data}, nil) {
-				return
-			}
-		}
-		for file, err := range bundles(size, log.Leaves) {
-			if !yield(file, err) || err != nil {
-				return
-			}
-		}
-		yield(File{"checkpoint", []byte(log.Checkpoint)}, nil)
-	}
-}
-
-// bundles packs leaves as tlog-tiles entry bundles: each a length in 16 bits and the
-// bytes.
-func bundles(size uint64, leaves iter.Seq2[[]byte, error]) iter.Seq2[File, error] {
-	return func(yield func(File, error) bool) {
-		var bundle []byte
-		n := uint64(0)
-		for leaf, err := range leaves {
-			if err == nil && len(leaf) > MaxLeaf {
-				err = errSize
-			}
-			if err != nil {
-				yield(File{}, fmt.Errorf("exporting leaf %d: %w", n, err))
-				return
-			}
-			if n == size {
-				break
-			}
-			bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf))) //nolint:gosec // at most MaxLeaf
-			bundle = append(bundle, leaf...)
-			n++
-			if n%tileWidth == 0 || n == size {
-				if !yield(File{entriesPath(n), bundle}, nil) {
-					return
-				}
-				bundle = nil
-			}
-		}
-		if n < size {
-			yield(File{}, errShort)
-		}
-	}
-}
+var errExport = errors.New("ledger: an exported file is missing, damaged or of another size")
 
 // tilePath is the path of a tile in C2SP tlog-tiles, which leaves out the height.
 func tilePath(t tlog.Tile) string {
 	path := strings.TrimPrefix(t.Path(), fmt.Sprintf("tile/%d/", tileHeight))
-	return "tile/" + strings.Replace(path, "data/", "entries/", 1)
+	if t.L < 0 {
+		path = strings.Replace(path, "data/", "entries/", 1)
+	}
+	return "tile/" + path
 }
 
-// entriesPath is the path of the bundle that ends with leaf number n, from 1.
-func entriesPath(n uint64) string {
-	return tilePath(tlog.Tile{H: tileHeight, L: -1, N: signed((n - 1) / tileWidth), W: int((n-1)%tileWidth) + 1})
+// A Trust is what whoever verifies an export believes beforehand.
+type Trust struct {
+	Key    note.Verifier // of the log
+	Policy *Policy       // which witnesses must have signed; nil: none, and their lines are passed over
+	Since  string        // a checkpoint that was kept earlier, or ""
 }
 
-// OpenExport returns an export as a log for [VerifyLog], which needs the directory
-// and the public key alone. Bad leaves are named by the tiles of level 0.
-func OpenExport(dir fs.FS) (Log, error) {
-	checkpoint, err := fs.ReadFile(dir, "checkpoint")
-	if err != nil || len(checkpoint) > maxCheckpoint {
-		return Log{}, errExport
-	}
-	// The size is not to be trusted yet: VerifyLog checks the signature before it
-	// reads anything.
-	lines := strings.SplitN(string(checkpoint), "\n", 3)
-	if len(lines) < 3 {
-		return Log{}, errCheckpoint
-	}
-	size, err := strconv.ParseUint(lines[1], 10, 64)
-	if err != nil || size > maxInteger {
-		return Log{}, errCheckpoint
-	}
-	return Log{
-		Leaves:     exportedLeaves(dir, size),
-		Hashes:     exportedHashes(dir, size),
-		Checkpoint: string(checkpoint),
-	}, nil
+// Verified is what is proved of an export.
+type Verified struct {
+	Leaves       uint64
+	Cosignatures []Cosignature // that the policy asks for; none without a policy
+	Files        int           // whose every byte was checked
 }
 
-func exportedLeaves(dir fs.FS, size uint64) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for n := uint64(0); n < size; {
-			end := min(n+tileWidth, size)
-			data, err := fs.ReadFile(dir, entriesPath(end))
-			for ; err == nil && n < end; n++ {
-				if len(data) < 2 || len(data)-2 < int(binary.BigEndian.Uint16(data)) {
-					err = errExport
-					break
-				}
-				length := 2 + int(binary.BigEndian.Uint16(data))
-				if !yield(data[2:length:length], nil) {
-					return
-				}
-				data = data[length:]
-			}
-			if err != nil || len(data) > 0 {
-				yield(nil, errExport)
-				return
+// A RangeError names the leaves of an export that are not what was logged, or cannot be
+// told from what was, and the file.
+type RangeError struct {
+	First, Last uint64
+	File        string
+	Why         string // never quotes a leaf
+}
+
+// Error gives the range, the file and the reason.
+func (e *RangeError) Error() string {
+	if e.First == e.Last {
+		return fmt.Sprintf("ledger: leaf %d (%s): %s", e.First, e.File, e.Why)
+	}
+	return fmt.Sprintf("ledger: leaves %d to %d (%s): %s", e.First, e.Last, e.File, e.Why)
+}
+
+// A FileError names a file of an export that does not belong to the log.
+type FileError struct {
+	File string
+	Why  string
+}
+
+// Error gives the file and the reason.
+func (e *FileError) Error() string { return "ledger: " + e.File + ": " + e.Why }
+
+// VerifyExport checks every byte of a tlog-tiles directory: the checkpoint with its
+// signatures, every leaf's form and place, every hash of every level, and partial tiles
+// that earlier exports left. It streams: memory does not grow with the log.
+func VerifyExport(dir fs.FS, trust Trust) (Verified, error) {
+	text, err := fs.ReadFile(dir, CheckpointPath)
+	if err != nil || len(text) > maxCheckpoint {
+		return Verified{}, &FileError{CheckpointPath, "it is missing or no checkpoint"}
+	}
+	roots, size, err := (&Log{Checkpoint: string(text), Since: trust.Since}).signed(trust.Key)
+	if err != nil {
+		return Verified{}, err
+	}
+	v := Verified{Leaves: size, Files: 1}
+	if trust.Policy != nil {
+		if _, v.Cosignatures, err = trust.Policy.Open(string(text), trust.Key); err != nil {
+			return v, err
+		}
+	}
+	e := exported{dir: dir, size: size, roots: roots}
+	if err := e.verify(); err != nil {
+		return v, err
+	}
+	v.Files += e.files
+	left, err := e.verifyLeftovers()
+	v.Files += left
+	return v, err
+}
+
+// exported is an export while it is verified, from the first leaf to the last.
+type exported struct {
+	dir    fs.FS
+	size   uint64
+	roots  signedRoots
+	edge   frontier
+	levels [8][]byte // the hashes since the last full tile, by level
+	wrong  error     // of a root; said last, because what is wrong with a tile says more
+	files  int
+}
+
+func (e *exported) verify() error {
+	e.wrong = e.roots.check(&e.edge)
+	for e.edge.size < e.size {
+		if err := e.bundle(entriesTile(min(e.edge.size+tileWidth, e.size))); err != nil {
+			return err
+		}
+	}
+	for level := range e.levels {
+		if len(e.levels[level]) > 0 {
+			if err := e.tile(level); err != nil {
+				return err
 			}
 		}
 	}
+	return e.wrong
 }
 
-// exportedHashes computes the stored hashes from the tiles of level 0.
-func exportedHashes(dir fs.FS, size uint64) iter.Seq2[tlog.Hash, error] {
-	return func(yield func(tlog.Hash, error) bool) {
-		var f frontier
-		for f.size < size {
-			end := min(f.size+tileWidth, size)
-			tile := tlog.Tile{H: tileHeight, L: 0, N: signed(f.size / tileWidth), W: int((end-1)%tileWidth) + 1}
-			data, err := fs.ReadFile(dir, tilePath(tile))
-			if err != nil || len(data) != tile.W*tlog.HashSize {
-				yield(tlog.Hash{}, errExport)
-				return
-			}
-			for ; len(data) > 0; data = data[tlog.HashSize:] {
-				for _, h := range f.add(tlog.Hash(data[:tlog.HashSize])) {
-					if !yield(h, nil) {
-						return
-					}
-				}
+// bundle checks the leaves of one file and, whenever they complete one, a tile.
+func (e *exported) bundle(t Tile) error {
+	first, n := t.Leaves()
+	bad := func(first, last uint64, why string) error { return &RangeError{first, last, t.Path(), why} }
+	data, err := fs.ReadFile(e.dir, t.Path())
+	if err != nil {
+		return bad(first, first+n-1, "the file is missing")
+	}
+	e.files++
+	for leaf, err := range unbundle(data) {
+		index := e.edge.size
+		if err != nil || index == first+n {
+			return bad(min(index, first+n-1), first+n-1, "the file is damaged or of another size")
+		}
+		if l, err := DecodeLeaf(leaf); err != nil {
+			return bad(index, index, strings.TrimPrefix(err.Error(), "ledger: "))
+		} else if l.Seq != index {
+			return bad(index, index, "it stands in another place than it says")
+		}
+		if err := e.add(tlog.RecordHash(leaf)); err != nil {
+			return err
+		}
+	}
+	if e.edge.size != first+n {
+		return bad(e.edge.size, first+n-1, "the file is damaged or of another size")
+	}
+	return nil
+}
+
+func (e *exported) add(record tlog.Hash) error {
+	for height, h := range e.edge.add(record) {
+		level := height / tileHeight
+		if height%tileHeight != 0 || level >= len(e.levels) {
+			continue
+		}
+		e.levels[level] = append(e.levels[level], h[:]...)
+		if len(e.levels[level]) == tileWidth*tlog.HashSize {
+			if err := e.tile(level); err != nil {
+				return err
 			}
 		}
 	}
+	if e.wrong == nil {
+		e.wrong = e.roots.check(&e.edge)
+	}
+	return nil
+}
+
+// tile holds the file of a level's newest hashes against those that the leaves have.
+func (e *exported) tile(level int) error {
+	want := e.levels[level]
+	hashes := unsigned(int64(len(want) / tlog.HashSize))
+	last := e.edge.size >> (tileHeight * level) // hashes of this level so far
+	t := Tile{tlog.Tile{H: tileHeight, L: level, N: signed((last - hashes) / tileWidth), W: int(signed(hashes))}}
+	e.levels[level] = want[:0]
+	have, err := fs.ReadFile(e.dir, t.Path())
+	from, _ := t.span(0)
+	_, to := t.span(t.tile.W - 1)
+	switch {
+	case err != nil:
+		return &RangeError{from, to, t.Path(), "the file is missing"}
+	case len(have) != len(want):
+		return &RangeError{from, to, t.Path(), "the file is damaged or of another size"}
+	case bytes.Equal(have, want):
+		e.files++
+		return nil
+	}
+	place := 0
+	for have[place] == want[place] {
+		place++
+	}
+	from, to = t.span(place / tlog.HashSize)
+	return &RangeError{from, to, t.Path(), "leaf and hash differ: one of them is not what was logged"}
+}
+
+// verifyLeftovers checks what else lies in the directory of tiles: partial tiles of
+// earlier checkpoints, which must be the beginning of those that grew out of them.
+func (e *exported) verifyLeftovers() (int, error) {
+	n := 0
+	err := fs.WalkDir(e.dir, "tile", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			if errors.Is(err, fs.ErrNotExist) && e.size == 0 {
+				return nil
+			}
+			return err
+		}
+		t, err := ParseTile(path)
+		if err != nil {
+			return &FileError{path, "it is no file of a log"}
+		}
+		widest := t.widest(e.size)
+		switch w := unsigned(int64(t.tile.W)); {
+		case w > widest:
+			return &FileError{path, "it lies beyond the checkpoint: an export was interrupted, or it was added; export again"}
+		case w == widest:
+			return nil // checked with its leaves
+		}
+		n++
+		return e.verifyPart(t, int(signed(widest)))
+	})
+	return n, err
+}
+
+func (e *exported) verifyPart(t Tile, width int) error {
+	whole := t
+	whole.tile.W = width
+	have, err := fs.ReadFile(e.dir, t.Path())
+	want, wholeErr := fs.ReadFile(e.dir, whole.Path())
+	from, _ := t.span(0)
+	_, to := t.span(t.tile.W - 1)
+	n := len(have) / tlog.HashSize * tlog.HashSize
+	if t.Entries() {
+		from, _ = t.Leaves()
+		to = from + unsigned(int64(t.tile.W)) - 1
+		n = 0
+		left := t.tile.W
+		for leaf, err := range unbundle(have) {
+			if err != nil {
+				break
+			}
+			n += 2 + len(leaf)
+			left--
+		}
+		if left != 0 {
+			n = -1
+		}
+	} else if n != t.tile.W*tlog.HashSize {
+		n = -1
+	}
+	if err != nil || wholeErr != nil || n != len(have) || !bytes.HasPrefix(want, have) {
+		return &RangeError{from, to, t.Path(), "it is not the beginning of " + whole.Path()}
+	}
+	return nil
 }

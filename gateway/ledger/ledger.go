@@ -9,9 +9,11 @@
 // with Ed25519, whose first line is the name of its key: "pana/<installation id>".
 //
 // Whoever stores a log calls [Leaf.Encode], then [Append] for the hashes to store
-// with it, and [SignCheckpoint] now and then. Whoever doubts it calls [VerifyLog]
-// over all of it, [Inclusion.Verify] for one leaf, or [VerifyReceipt] for what an
-// agency was given. All of that also works with public tools for such logs.
+// with it, and [SignCheckpoint] now and then. It serves the log as [Tiles] of C2SP
+// tlog-tiles. Whoever doubts it calls [VerifyLog] over all of it, [VerifyExport] over a
+// copy of its tiles, [Inclusion.Verify] for one leaf, or [VerifyReceipt] and
+// [VerifyAnswer] for what an agency or a researcher was given. All of that also works
+// with public tools for such logs. A [Policy] says which witnesses must have signed.
 //
 // The package is pure: it stores nothing, has no clock and holds no key. It will not
 // log free text, file names, addresses or anything that a record holds.

@@ -161,12 +161,14 @@ func TestReceipt(t *testing.T) {
 	}
 	m.add(t, data)
 	receipt.Leaf, receipt.Index = data, 3
-	if receipt.Proof, err = InclusionProof(3, 4, m); err != nil {
+	proof := Inclusion{Leaf: data, Index: 3}
+	if proof.Proof, err = InclusionProof(3, 4, m); err != nil {
 		t.Fatal(err)
 	}
-	if receipt.Checkpoint, err = SignCheckpoint(m.tree(t, 4), k); err != nil {
+	if proof.Checkpoint, err = SignCheckpoint(m.tree(t, 4), k); err != nil {
 		t.Fatal(err)
 	}
+	receipt.Proof = proof.Text()
 	whole, err := json.Marshal(receipt)
 	if err != nil {
 		t.Fatal(err)

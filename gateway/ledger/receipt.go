@@ -13,7 +13,7 @@ import (
 
 // evidence are the fields of a receipt that come from the ledger. The others are
 // what its leaf commits to.
-var evidence = []string{"leaf", "leaf_index", "inclusion_proof", "checkpoint"}
+var evidence = []string{"leaf", "leaf_index", "tlog_proof"}
 
 var errReceipt = errors.New("ledger: the receipt is not what its leaf commits to")
 
@@ -46,7 +46,11 @@ func VerifyReceipt(receipt []byte, key note.Verifier) (gateway.Receipt, error) {
 	if json.Unmarshal(receipt, &r) != nil {
 		return r, errReceipt
 	}
-	leaf, err := Inclusion{r.Leaf, r.Index, r.Proof, r.Checkpoint}.Verify(key)
+	proof, err := ParseInclusion(r.Proof, r.Leaf)
+	if err != nil {
+		return r, fmt.Errorf("checking the receipt: %w", err)
+	}
+	leaf, err := proof.Verify(key)
 	if err != nil {
 		return r, fmt.Errorf("checking the receipt: %w", err)
 	}
@@ -55,7 +59,7 @@ func VerifyReceipt(receipt []byte, key note.Verifier) (gateway.Receipt, error) {
 		return r, err
 	}
 	if leaf.Event != BatchCommit || leaf.Outcome != Done || leaf.Object != string(r.Batch) ||
-		leaf.Policy != r.Policy || leaf.Commit != Commitment(r.Salt, detail) {
+		leaf.Seq != r.Index || leaf.Policy != r.Policy || leaf.Commit != Commitment(r.Salt, detail) {
 		return r, errReceipt
 	}
 	return r, nil

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"sync"
@@ -22,8 +21,10 @@ var errInterrupted = errors.New("the group was not written")
 type waiter struct {
 	entry ledger.Entry
 	asked *Asked // of an answer that is ready to leave, or nil
-	done  bool   // owned by whoever holds group.lead, as are seq and err
+	prove bool   // the caller wants evidence
+	done  bool   // owned by whoever holds group.lead, as is what follows
 	seq   uint64
+	proof ledger.Evidence // where it was asked for
 	err   error
 }
 
@@ -75,11 +76,13 @@ func (r *Registry) writeGroup(ctx context.Context) {
 			if why != nil {
 				withheld[w] = why
 			}
-			if w.seq, err = c.log(ctx, entry); err != nil {
+			l, err := c.logDetail(ctx, entry)
+			if err != nil {
 				return err
 			}
+			w.seq, w.proof = l.seq, ledger.Evidence{Leaf: l.data, Salt: l.salt}
 		}
-		return nil
+		return c.prove(ctx, taken)
 	})
 	if err != nil && taken == nil {
 		taken = r.group.take()
@@ -89,6 +92,26 @@ func (r *Registry) writeGroup(ctx context.Context) {
 			w.err = withheld[w]
 		}
 	}
+}
+
+// prove signs the log with the group's leaves, and proves those whose callers asked.
+func (c *change) prove(ctx context.Context, taken []*waiter) error {
+	taken = slices.DeleteFunc(slices.Clone(taken), func(w *waiter) bool { return !w.prove })
+	if len(taken) == 0 {
+		return nil
+	}
+	if err := c.sign(ctx); err != nil {
+		return err
+	}
+	stored := c.remembered(ctx)
+	for _, w := range taken {
+		path, err := ledger.InclusionProof(w.seq, c.size, stored)
+		if err != nil {
+			return internal("proving an answer", err)
+		}
+		w.proof.Proof = ledger.Inclusion{Index: w.seq, Proof: path, Checkpoint: c.note}.Text()
+	}
+	return nil
 }
 
 // judge returns what is logged of a waiter, and why its answer must not leave. The
@@ -149,6 +172,19 @@ func (r *Registry) Ask(ctx context.Context, q Asked) error {
 	return err
 }
 
+// Answer is [Registry.Ask] of an answer that leaves with its evidence: that the log
+// holds the question, and that the leaf commits to the answer's bytes.
+func (r *Registry) Answer(ctx context.Context, q Asked) (ledger.Evidence, error) {
+	w := &waiter{entry: q.entry(), prove: true}
+	if q.Allowed {
+		w.asked = &q
+	}
+	if _, err := r.append(ctx, w); err != nil {
+		return ledger.Evidence{}, err
+	}
+	return w.proof, nil
+}
+
 func (q *Asked) entry() ledger.Entry {
 	outcome := ledger.Denied
 	if q.Allowed {
@@ -157,7 +193,7 @@ func (q *Asked) entry() ledger.Entry {
 	return ledger.Entry{
 		Event: ledger.Question, Actor: q.Caller.Key, Object: q.object(),
 		Policy: q.Policy, Snapshot: q.Snapshot, Outcome: outcome,
-		Detail: map[string]string{"response": hex.EncodeToString(q.Response[:])},
+		Detail: ledger.AnswerDetail(q.Response),
 	}
 }
 

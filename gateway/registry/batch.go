@@ -333,10 +333,11 @@ func (c *change) makeReceipt(ctx context.Context, b storedBatch, rec gateway.Rec
 	if err := c.sign(ctx); err != nil {
 		return nil, 0, err
 	}
-	rec.Checkpoint = c.note
-	if rec.Proof, err = ledger.InclusionProof(rec.Index, c.size, c.hashes(ctx)); err != nil {
+	proof := ledger.Inclusion{Index: rec.Index, Checkpoint: c.note}
+	if proof.Proof, err = ledger.InclusionProof(rec.Index, c.size, c.hashes(ctx)); err != nil {
 		return nil, 0, internal("proving a receipt", err)
 	}
+	rec.Proof = proof.Text()
 	receipt, err := json.Marshal(rec)
 	if err != nil {
 		return nil, 0, internal("encoding a receipt", err)

@@ -119,26 +119,35 @@ func (c *change) sign(ctx context.Context) error {
 // log appends a leaf, its hashes and its detail, which is JSON-encoded under a fresh
 // salt.
 func (c *change) log(ctx context.Context, e ledger.Entry) (uint64, error) {
+	l, err := c.logDetail(ctx, e)
+	return l.seq, err
+}
+
+// logged is a leaf as it was logged, and what it commits to.
+type logged struct {
+	seq        uint64
+	data       []byte
+	salt, body []byte // nil where it commits to nothing
+}
+
+func (c *change) logDetail(ctx context.Context, e ledger.Entry) (l logged, err error) {
 	if e.Detail == nil {
-		seq, _, err := c.logCommitted(ctx, e, "")
-		return seq, err
+		l.seq, l.data, err = c.logCommitted(ctx, e, "")
+		return l, err
 	}
-	body, err := json.Marshal(e.Detail)
-	if err != nil {
-		return 0, internal("encoding the detail of a leaf", err)
+	if l.body, err = json.Marshal(e.Detail); err != nil {
+		return l, internal("encoding the detail of a leaf", err)
 	}
-	salt, err := c.r.random(16)
-	if err != nil {
-		return 0, internal("salting a leaf", err)
+	if l.salt, err = c.r.random(16); err != nil {
+		return l, internal("salting a leaf", err)
 	}
-	seq, _, err := c.logCommitted(ctx, e, ledger.Commitment(salt, body))
-	if err != nil {
-		return 0, err
+	if l.seq, l.data, err = c.logCommitted(ctx, e, ledger.Commitment(l.salt, l.body)); err != nil {
+		return l, err
 	}
-	if _, err := c.StmtContext(ctx, c.r.st.putDetail).ExecContext(ctx, seq, salt, body); err != nil {
-		return 0, internal("storing a leaf's detail", err)
+	if _, err := c.StmtContext(ctx, c.r.st.putDetail).ExecContext(ctx, l.seq, l.salt, l.body); err != nil {
+		return l, internal("storing a leaf's detail", err)
 	}
-	return seq, nil
+	return l, nil
 }
 
 // logCommitted appends a leaf that commits to what the caller keeps, and its hashes.
@@ -178,6 +187,28 @@ func (c *change) store(ctx context.Context, data []byte, hashes []tlog.Hash) err
 // hashes reads stored hashes inside the change.
 func (c *change) hashes(ctx context.Context) tlog.HashReader {
 	return hashReader(ctx, c.StmtContext(ctx, c.r.st.hash))
+}
+
+// remembered is hashes, each read once: the proofs of a group share most of theirs.
+func (c *change) remembered(ctx context.Context) tlog.HashReader {
+	known := map[int64]tlog.Hash{}
+	read := c.hashes(ctx)
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		hashes := make([]tlog.Hash, len(indexes))
+		for i, index := range indexes {
+			h, found := known[index]
+			if !found {
+				one, err := read.ReadHashes([]int64{index})
+				if err != nil {
+					return nil, err
+				}
+				h = one[0]
+				known[index] = h
+			}
+			hashes[i] = h
+		}
+		return hashes, nil
+	})
 }
 
 func hashReader(ctx context.Context, statement *sql.Stmt) tlog.HashReader {

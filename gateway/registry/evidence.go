@@ -28,6 +28,9 @@ func (r *Registry) verifyEvidence(ctx context.Context) error {
 	if err := r.verifyTail(ctx, size); err != nil {
 		return err
 	}
+	if err := r.verifyCosigned(ctx, size); err != nil {
+		return err
+	}
 	if size > 0 {
 		signed, err := r.verifySigned(ctx, size)
 		if err != nil {
@@ -232,29 +235,6 @@ func (r *Registry) Proof(ctx context.Context, index, size uint64) ([][]byte, err
 		return nil, gateway.Errorf(gateway.NotFound, "the ledger has no leaf %d in a tree of %d", index, size)
 	}
 	return ledger.InclusionProof(index, size, r.Stored(ctx))
-}
-
-// Export returns the ledger as the files of a C2SP tlog-tiles log, for whoever verifies
-// it elsewhere.
-func (r *Registry) Export(ctx context.Context) iter.Seq2[ledger.File, error] {
-	return func(yield func(ledger.File, error) bool) {
-		signed, err := r.Checkpoint(ctx)
-		if err != nil {
-			yield(ledger.File{}, err)
-			return
-		}
-		tree, err := ledger.OpenCheckpoint(signed, r.opt.Verifier)
-		if err != nil {
-			yield(ledger.File{}, internal("exporting the ledger", err))
-			return
-		}
-		log := ledger.Log{Leaves: r.RawLeaves(ctx, 0), Checkpoint: signed}
-		for file, err := range ledger.Export(unsigned(tree.N), log, r.Stored(ctx)) {
-			if !yield(file, err) {
-				return
-			}
-		}
-	}
 }
 
 // Stored reads the hashes of the ledger's tree by stored hash index, for proofs and

@@ -437,18 +437,28 @@ func TestExport(t *testing.T) {
 	r, _ := start(t)
 	grow(t, r, 400)
 	dir := fstest.MapFS{}
-	for file, err := range r.Export(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir[file.Path] = &fstest.MapFile{Data: file.Data}
-	}
-	log, err := ledger.OpenExport(dir)
+	checkpoint, err := r.Checkpoint(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := ledger.VerifyLog(log, r.opt.Verifier); n != 403 || err != nil {
-		t.Fatal(n, err)
+	dir["checkpoint"] = &fstest.MapFile{Data: []byte(checkpoint)}
+	for tile := range ledger.Tiles(403) {
+		data, err := r.Tile(t.Context(), tile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir[tile.Path()] = &fstest.MapFile{Data: data}
+	}
+	if v, err := ledger.VerifyExport(dir, ledger.Trust{Key: r.opt.Verifier}); v.Leaves != 403 || err != nil {
+		t.Fatal(v, err)
+	}
+	for tile := range ledger.Tiles(404) {
+		if _, known := dir[tile.Path()]; known {
+			continue
+		}
+		if _, err := r.Tile(t.Context(), tile); !errors.Is(err, ledger.ErrNoTile) {
+			t.Errorf("%s of a longer log: %v", tile.Path(), err)
+		}
 	}
 }
 
