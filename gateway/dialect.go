@@ -3,7 +3,7 @@ package gateway
 // A Format is the kind of file that a batch comes in.
 type Format string
 
-// The formats of files. Parquet is known when it is seen, and not read.
+// The formats of files.
 const (
 	FormatCSV     Format = "csv"
 	FormatNDJSON  Format = "ndjson"

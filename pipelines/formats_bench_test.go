@@ -43,6 +43,7 @@ func BenchmarkFormats(b *testing.B) {
 		{"csv gzip", gateway.Said{Compression: gateway.Gzip}, compressed(b, text, gateway.Gzip)},
 		{"csv zstd", gateway.Said{Compression: gateway.Zstd}, compressed(b, text, gateway.Zstd)},
 		{"ndjson", gateway.Said{Format: gateway.FormatNDJSON}, ndjson(b, names, records...)},
+		{"parquet", gateway.Said{Format: gateway.FormatParquet}, parquetOf(b, names, records...)},
 		{"xlsx", gateway.Said{Format: gateway.FormatXLSX, Sheet: "A & B"}, workbook(names, records...).bytes(b)},
 	} {
 		b.Run(strings.ReplaceAll(bench.name, " ", "_"), func(b *testing.B) {

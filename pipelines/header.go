@@ -33,8 +33,8 @@ func (o *Options) fileOptions() tabular.FileOptions {
 
 // openSource opens the envelope, and then the file in its format.
 func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames) (opened, error) {
-	if o.Said.Format == gateway.FormatXLSX && o.Said.Compression != "" {
-		return opened{}, gateway.Errorf(gateway.Unsupported, "a workbook (XLSX) is compressed in itself; send it as it is, without gzip or zstd")
+	if (o.Said.Format == gateway.FormatXLSX || o.Said.Format == gateway.FormatParquet) && o.Said.Compression != "" {
+		return opened{}, gateway.Errorf(gateway.Unsupported, "a workbook (XLSX) or a Parquet file is compressed in itself; send it as it is, without gzip or zstd")
 	}
 	inside, err := tabular.OpenEnvelope(r, o.Said.Compression, tabular.EnvelopeLimits{Bytes: o.Limits.Bytes, Ratio: int64(o.Limits.Ratio)})
 	if err != nil {
@@ -53,8 +53,13 @@ func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames
 		if book, f.dialect, err = tabular.OpenXLSX(ctx, inside, o.fileOptions()); err == nil {
 			f.src, f.close, f.noSerials = book, book.Close, book.Since1904
 		}
+	case gateway.FormatParquet:
+		var table *tabular.Parquet
+		if table, f.dialect, err = tabular.OpenParquet(ctx, inside, o.fileOptions()); err == nil {
+			f.src, f.close = table, table.Close
+		}
 	default:
-		return opened{}, gateway.Errorf(gateway.Unsupported, "a file is CSV, NDJSON or XLSX")
+		return opened{}, gateway.Errorf(gateway.Unsupported, "a file is CSV, NDJSON, XLSX or Parquet")
 	}
 	if err != nil {
 		return opened{}, faulty(err)

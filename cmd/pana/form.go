@@ -77,7 +77,8 @@ func sniff(file io.ReadSeeker, head []byte) (gateway.Said, error) {
 // mediaOf is the media type of a format.
 var mediaOf = map[gateway.Format]string{
 	"": "text/csv", gateway.FormatNDJSON: "application/x-ndjson",
-	gateway.FormatXLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+	gateway.FormatXLSX:    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+	gateway.FormatParquet: "application/vnd.apache.parquet",
 }
 
 // setSaid tells the gateway what the file was said to be.

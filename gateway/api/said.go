@@ -22,6 +22,7 @@ var mediaTypes = map[string]gateway.Format{
 	"application/jsonl":    gateway.FormatNDJSON,
 
 	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": gateway.FormatXLSX,
+	"application/vnd.apache.parquet":                                    gateway.FormatParquet,
 }
 
 // charsets are those that a batch of CSV may be said to be in. UTF-16 alone does
@@ -29,7 +30,7 @@ var mediaTypes = map[string]gateway.Format{
 var charsets = []string{"utf-8", "utf-16le", "utf-16be", "windows-1251", "kz-1048"}
 
 var errMedia = gateway.Errorf(gateway.Unsupported,
-	"send the batch as text/csv, with or without a charset (utf-8, utf-16le, utf-16be, windows-1251 or kz-1048), or as application/x-ndjson or a workbook (XLSX)")
+	"send the batch as text/csv, with or without a charset (utf-8, utf-16le, utf-16be, windows-1251 or kz-1048), or as application/x-ndjson, a workbook (XLSX) or application/vnd.apache.parquet")
 
 // said reads what an upload says of its file: the media type, the separator and
 // the sheet in the query, and the mapping in a header of its own.

@@ -2,8 +2,8 @@
 // written, and turns it into records whose cells are ranges of one buffer.
 //
 // Call [Sniff] where nobody says what a file is, and then the function that opens
-// its format: [OpenCSV], [OpenNDJSON], [OpenXLSX]; [OpenEnvelope] before it, where the file is
-// compressed. It returns a [Source]: call Next until io.EOF, and read
+// its format: [OpenCSV], [OpenNDJSON], [OpenXLSX], [OpenParquet]; [OpenEnvelope] before it, where
+// the file is compressed. It returns a [Source]: call Next until io.EOF, and read
 // the cells of [Row] before the next call. A header, where the format has one, is
 // the first record.
 //
@@ -40,6 +40,10 @@ const (
 	WorkbookForm       gateway.ProblemCode = "WORKBOOK_FORM"
 	WorkbookTooLarge   gateway.ProblemCode = "WORKBOOK_TOO_LARGE"
 	SheetUnknown       gateway.ProblemCode = "SHEET_UNKNOWN"
+	ParquetForm        gateway.ProblemCode = "PARQUET_FORM"
+	ParquetTooLarge    gateway.ProblemCode = "PARQUET_TOO_LARGE"
+	ParquetEncrypted   gateway.ProblemCode = "PARQUET_ENCRYPTED"
+	ParquetFeature     gateway.ProblemCode = "PARQUET_FEATURE"
 )
 
 // A Source reads the records of a file. Next returns a problem code when the
