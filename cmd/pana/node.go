@@ -178,8 +178,12 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	if err != nil {
 		return nil, err
 	}
+	spools, err := spoolDir(n.config.Data)
+	if err != nil {
+		return nil, err
+	}
 	return exchange.New(ctx, exchange.Options{
-		Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
+		Dir: spools, Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		Twin: twin, FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
 	})

@@ -29,8 +29,8 @@ import (
 	"github.com/pana-exchange/pana/policies"
 )
 
-// Options says what an [Exchange] works with. All fields but FreeDisk, Witnessed,
-// Elapsed and Twin are required.
+// Options says what an [Exchange] works with. All fields but Dir, FreeDisk,
+// Witnessed, Elapsed and Twin are required.
 type Options struct {
 	Registry    *registry.Registry
 	Warehouse   *warehouse.Warehouse
@@ -42,6 +42,7 @@ type Options struct {
 	Now         func() time.Time
 	Rand        io.Reader
 	Log         *slog.Logger
+	Dir         string                 // where files are held, sealed, that must be there whole to be read; "": the system's
 	Twin        Twin                   // attacks a twin of a definition, for the risk page; nil: it says that none was
 	FreeDisk    func() (uint64, error) // bytes free where the data lies; nil where an external server keeps it
 	Witnessed   func() error           // why uploads and releases stop for want of a witness; nil where none is configured
