@@ -10,17 +10,13 @@ import (
 
 // problem reports what is wrong with a field of the current row, -1 for the row.
 func (st *stream) problem(field int, code gateway.ProblemCode) {
-	name := gateway.FieldName("")
-	if field >= 0 {
-		name = st.schema.contract.Fields[field].Name
-	}
 	st.bad = true
-	st.tally.problems.Add(gateway.RowError{Line: st.cells.Line, Field: name, Code: code}, st.maxProblems)
+	st.lot.events = append(st.lot.events, event{record: int32(len(st.lot.records) - 1), field: int16(field), code: code}) //nolint:gosec // of a lot
 }
 
 // warn reports what is unlikely of a field of the current row, which is kept.
 func (st *stream) warn(field int, code gateway.ProblemCode) {
-	st.tally.problems.Warn(gateway.RowError{Line: st.cells.Line, Field: st.schema.contract.Fields[field].Name, Code: code})
+	st.lot.events = append(st.lot.events, event{record: int32(len(st.lot.records) - 1), field: int16(field), warn: true, code: code}) //nolint:gosec // of a lot
 }
 
 // row decodes and checks the current record, and reports whether it may be kept.
@@ -222,16 +218,11 @@ func (st *stream) checkChild(field int) {
 	}
 }
 
-// checkRecord refuses the second record with one identifier. Of more than
-// Limits.Unique records, only doubles of those first ones are found.
+// checkRecord keeps the record's identifier: the second record with one identifier
+// is refused when the lot is entered.
 func (st *stream) checkRecord() {
-	i := st.schema.record
-	if i < 0 || !st.slots[i].ok {
-		return
-	}
-	st.hasher.RecordKey(&st.recordKey, st.cell(i))
-	if !st.seen.add(st.recordKey) {
-		st.problem(i, codeDuplicate)
+	if i := st.schema.record; i >= 0 && st.slots[i].ok {
+		st.lot.recordIDs[len(st.lot.recordIDs)-1] = st.lot.keep(st.cell(i))
 	}
 }
 

@@ -32,12 +32,8 @@ func (s *schema) dateForms() dateForms {
 	return forms
 }
 
-// datesSeen names the forms in which dates were written so far.
-func (s *schema) datesSeen() []string {
-	var seen dateForms
-	for i := range s.columns {
-		seen |= s.columns[i].seen
-	}
+// names names the forms.
+func (seen dateForms) names() []string {
 	var names []string
 	for form, name := range map[dateForms]string{dateISO: "YYYY-MM-DD", dateDotted: string(gateway.DateDotted), dateSlashed: string(gateway.DateSlashed), dateSerial: string(gateway.DateSerial)} {
 		if seen&form != 0 {

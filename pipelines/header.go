@@ -43,7 +43,7 @@ func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames
 	var f opened
 	switch o.Said.Format {
 	case "", gateway.FormatCSV:
-		f.src, f.dialect, err = tabular.OpenCSV(ctx, inside, tabular.CSVOptions{RowBytes: o.Limits.RowBytes, Said: o.Said, Known: names.known})
+		f.src, f.dialect, err = tabular.OpenCSV(ctx, inside, tabular.CSVOptions{RowBytes: o.Limits.RowBytes, Part: o.part, Said: o.Said, Known: names.known})
 	case gateway.FormatNDJSON:
 		k := &keys{names: names}
 		f.src, f.dialect, err = tabular.OpenNDJSON(ctx, inside, tabular.NDJSONOptions{RowBytes: o.Limits.RowBytes, Columns: len(o.Contract.Fields), Find: k.find})

@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/pipelines/internal/tabular"
@@ -54,6 +55,8 @@ type Options struct {
 	Dir         string              // where a file is held, sealed, that must be there whole; "": the system's
 	MaxProblems int                 // problems that are kept with their place; 0: 1000
 	Limits      Limits
+
+	part int // bytes of the file that are decoded at once; tests alone set it
 }
 
 // Limits bound what one file may cost. Zero values stand for the defaults.
@@ -106,8 +109,9 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// A Reader reads one file. It is not safe for concurrent use. What it reads is
-// held by a closure, because a field could be printed.
+// A Reader reads one file. Next may be called by several goroutines at the same
+// time, and those who call it do the work. What is read is held by a closure,
+// because a field could be printed.
 type Reader struct {
 	next     func(ctx context.Context, b *gateway.Block) error
 	tally    *tally
@@ -119,16 +123,35 @@ type Reader struct {
 // Close gives back what holds the file, if anything does. The last call of Next
 // does too.
 func (r *Reader) Close() {
-	if r.close != nil {
-		r.close()
-		r.close = nil
-	}
+	r.close()
 }
 
-// A tally counts what was read; it holds nothing of what was in it.
+// A tally counts what was entered; it holds nothing of what was in it.
 type tally struct {
+	mu            sync.Mutex
 	rows, refused int
 	problems      gateway.Problems
+	dates         dateForms // that were seen
+}
+
+// note counts a problem or a warning of the record on a line.
+func (t *tally) note(st *stream, line int, e event) {
+	at := gateway.RowError{Line: line, Code: e.code}
+	if e.field >= 0 {
+		at.Field = st.schema.contract.Fields[e.field].Name
+	}
+	if e.warn {
+		t.problems.Warn(at)
+		return
+	}
+	t.problems.Add(at, st.maxProblems)
+}
+
+// fatal ends the reading at a record.
+func (t *tally) fatal(line int, field gateway.FieldName, code gateway.ProblemCode) error {
+	t.refused++
+	t.problems.Rows++
+	return fatal(line, field, code, &t.problems)
 }
 
 // Open compiles contract and plan, and reads and checks the header; a workbook it
@@ -151,6 +174,14 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
 	}
+	domain := st.program.domain
+	if !st.program.pid {
+		domain = o.Keys.Domain()
+	}
+	hasher := func() (*pseudonym.Hasher, error) { return o.Keys.NewHasher(domain, o.Agency) }
+	if _, err = hasher(); err != nil {
+		return nil, err
+	}
 	f, err := openSource(ctx, r, &o, names)
 	if err != nil {
 		if e, ok := errors.AsType[*gateway.Error](err); ok && e.Problems != nil {
@@ -162,20 +193,25 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 	if o.Said.Mapping != nil {
 		dialect.Mapping = mappingDigest(o.Said.Mapping)
 	}
-	st.src, st.cells, st.width = f.src, f.src.Row(), f.width
+	st.width = f.width
 	for i, place := range f.places {
 		st.schema.columns[i].place = place
 		if f.noSerials {
 			st.schema.columns[i].dates &^= dateSerial
 		}
 	}
-	return &Reader{close: f.close, next: st.next, tally: st.tally, contract: o.Contract, dialect: func() gateway.Dialect {
-		dialect.Dates = st.schema.datesSeen()
+	shared := newIntake(&o, st, f, hasher)
+	reader := &Reader{close: sync.OnceFunc(shared.close), next: shared.next, tally: &shared.tally, contract: o.Contract}
+	reader.dialect = func() gateway.Dialect {
+		d := dialect
+		d.Dates = shared.tally.dates.names()
 		if f.keys != nil {
-			dialect.Columns = slices.Clone(*f.keys)
+			d.Columns = slices.Clone(*f.keys)
 		}
-		return dialect
-	}}, nil
+		return d
+	}
+	shared.report = reader.Report
+	return reader, nil
 }
 
 // Next fills the block with up to gateway.BlockRows rows, and returns io.EOF, and
@@ -188,32 +224,35 @@ func (r *Reader) Next(ctx context.Context, b *gateway.Block) error {
 	if err != nil {
 		r.Close()
 	}
-	if err == nil || err == io.EOF { //nolint:errorlint // the stream returns io.EOF itself
-		return err
-	}
-	if e, ok := errors.AsType[*gateway.Error](err); ok && e.Problems != nil {
-		e.Report = r.Report()
-	}
 	return err
 }
 
-// Report returns how the file was read, and what was wrong so far, by column and
-// code.
+// Report returns how the file was read, and what was wrong, by column and code,
+// when the reading has ended.
 func (r *Reader) Report() *gateway.Report {
 	d := r.Dialect()
 	return gateway.NewReport(r.contract, r.Rows()+r.Refused(), r.Problems(), &d)
 }
 
 // Rows returns how many records were good so far.
-func (r *Reader) Rows() int { return r.tally.rows }
+func (r *Reader) Rows() int {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	return r.tally.rows
+}
 
 // Refused returns how many records were not.
-func (r *Reader) Refused() int { return r.tally.refused }
+func (r *Reader) Refused() int {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	return r.tally.refused
+}
 
-// Problems returns what was wrong so far.
+// Problems returns what was wrong, when the reading has ended.
 func (r *Reader) Problems() *gateway.Problems { return &r.tally.problems }
 
-// Dialect returns how the file is written, as far as it was read.
+// Dialect returns how the file is written, as far as it was read, when the reading
+// has ended.
 func (r *Reader) Dialect() gateway.Dialect { return r.dialect() }
 
 // Sniff says what a file seems to be by its first bytes: what a program says for

@@ -29,7 +29,7 @@ const (
 	storeDay              // a day, shifted by the child's secret
 	storeBand             // the age band at the event
 	storeKey              // a keyed pseudonym of a domain
-	storeRecord           // the record's own, agency-only pseudonym
+	storeRecord           // the record's own, agency-only pseudonym, which pass 2 writes
 )
 
 // A program is a plan compiled for one contract: what the row's image holds.
@@ -38,6 +38,8 @@ type program struct {
 	offsets   []int  // of each column in the image; -1 for the check sum
 	template  []byte // the image of a row of which nothing is kept
 	stores    []store
+	days      []int  // offsets of the days that are shifted
+	record    int    // offset of the record's pseudonym; -1: it is not kept
 	pid       bool   // the IIN becomes the pid
 	domain    string // of the pid
 	quarter   bool   // of the event
@@ -62,7 +64,7 @@ func compilePlan(s *schema, plan *gateway.Plan) (*program, error) {
 	if len(plan.Fields) != len(c.Fields) {
 		return nil, fmt.Errorf("the plan has %d actions for %d fields", len(plan.Fields), len(c.Fields))
 	}
-	p := &program{layout: c.Layout()}
+	p := &program{layout: c.Layout(), record: -1}
 	if err := p.place(c); err != nil {
 		return nil, err
 	}
@@ -178,7 +180,7 @@ func (p *program) add(s *schema, i int, fp *gateway.FieldPlan) error {
 	case gateway.TypeIdentifier:
 		st.kind = storeKey
 		if i == s.record {
-			st.kind = storeRecord
+			st.kind, p.record = storeRecord, st.offset
 		}
 	case gateway.TypeDate:
 		wants = gateway.Int32
@@ -209,6 +211,9 @@ func (p *program) add(s *schema, i int, fp *gateway.FieldPlan) error {
 	}
 	if p.layout[at].Type != wants || f.Column == gateway.ColumnPID {
 		return errors.New("its column is of another type")
+	}
+	if st.kind == storeDay {
+		p.days = append(p.days, st.offset)
 	}
 	p.stores = append(p.stores, st)
 	return nil

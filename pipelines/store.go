@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
 // RowBytes appends the stored bytes of one row of a block to dst: all columns in
@@ -76,38 +77,66 @@ func (st *stream) bind(b *gateway.Block) error {
 	return nil
 }
 
-// scatter lays the row's image into the columns.
-func (k *sinks) scatter(image []byte, row int, check uint64) {
-	k.check[row] = check
-	for i := range k.u8 {
-		k.u8[i].column[row] = image[k.u8[i].offset]
+// lay lays rows of the lot into the block behind its first n rows, as many as
+// there are and fit, and returns how many.
+func (st *stream) lay(n int) int {
+	l, k, width := st.lot, &st.sinks, len(st.program.template)
+	rows := min(l.left(), gateway.BlockRows-n)
+	images := l.images[l.laid*width:]
+	copy(k.check[n:n+rows], l.checks[l.laid:])
+	for _, s := range k.u8 {
+		column, at := s.column[n:n+rows], s.offset
+		for i := range column {
+			column[i] = images[at]
+			at += width
+		}
 	}
-	for i := range k.u16 {
-		k.u16[i].column[row] = binary.LittleEndian.Uint16(image[k.u16[i].offset:])
+	for _, s := range k.u16 {
+		column, at := s.column[n:n+rows], s.offset
+		for i := range column {
+			column[i] = binary.LittleEndian.Uint16(images[at:])
+			at += width
+		}
 	}
-	for i := range k.u64 {
-		k.u64[i].column[row] = binary.LittleEndian.Uint64(image[k.u64[i].offset:])
+	for _, s := range k.u64 {
+		column, at := s.column[n:n+rows], s.offset
+		for i := range column {
+			column[i] = binary.LittleEndian.Uint64(images[at:])
+			at += width
+		}
 	}
-	for i := range k.i32 {
-		k.i32[i].column[row] = int32(binary.LittleEndian.Uint32(image[k.i32[i].offset:])) //nolint:gosec // bits
+	for _, s := range k.i32 {
+		column, at := s.column[n:n+rows], s.offset
+		for i := range column {
+			column[i] = int32(binary.LittleEndian.Uint32(images[at:])) //nolint:gosec // bits
+			at += width
+		}
 	}
-	for i := range k.id {
-		k.id[i].column[row] = [16]byte(image[k.id[i].offset:])
+	for _, s := range k.id {
+		column, at := s.column[n:n+rows], s.offset
+		for i := range column {
+			column[i] = [16]byte(images[at:])
+			at += width
+		}
 	}
+	l.laid += rows
+	return rows
 }
 
-// put makes the image of the current row, as the plan says, and lays it into the
-// block's columns.
-func (st *stream) put(row int) error {
-	image := st.image
-	copy(image, st.program.template)
-	if err := st.random.read(image[offsetRandom : offsetRandom+8]); err != nil {
-		return err
-	}
-	shift, linked := 0, st.program.pid && st.slots[st.schema.iin].ok
+// put makes the image of the current row, as the plan says, but for what pass 2
+// writes.
+func (st *stream) put() {
+	l := st.lot
+	at := len(l.images)
+	l.images = append(l.images, st.program.template...)
+	image := l.images[at:]
+	l.rows++
+	linked := st.program.pid && st.slots[st.schema.iin].ok
+	iin := pseudonym.Span{}
 	if linked {
-		shift = st.hasher.PID((*[16]byte)(image[offsetPID:]), st.cell(st.schema.iin))
+		iin = l.keep(st.cell(st.schema.iin))
 	}
+	l.iins = append(l.iins, iin)
 	if st.program.quarter {
 		event := st.slots[st.schema.event].ymd
 		quarter := event/10000*4 + (event/100%100-1)/3
@@ -131,16 +160,12 @@ func (st *stream) put(row int) error {
 		case storeCount:
 			binary.LittleEndian.PutUint32(image[s.offset:], uint32(s.bandOf(slot.v))) //nolint:gosec // a count
 		case storeDay:
-			binary.LittleEndian.PutUint32(image[s.offset:], uint32(slot.v+int64(shift))) //nolint:gosec // a day
+			binary.LittleEndian.PutUint32(image[s.offset:], uint32(slot.v)) //nolint:gosec // a day
 		case storeKey:
 			st.hasher.Key((*[16]byte)(image[s.offset:]), s.domain, st.cell(s.field))
-		case storeRecord:
-			*(*[16]byte)(image[s.offset:]) = st.recordKey
-		case storeBand:
+		case storeRecord, storeBand:
 		}
 	}
-	st.sinks.scatter(image, row, st.hasher.RowMAC(image))
-	return nil
 }
 
 func (s *store) putCode(image []byte, number uint16) {

@@ -2,8 +2,10 @@ package pipelines
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -11,18 +13,16 @@ import (
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
-// A stream is the state of reading one file. It holds raw cells, so it is never
-// handed out: a [Reader] reaches it through a closure only.
+// A stream is one worker at a file: the state of decoding its lots.
 type stream struct {
-	schema  *schema
+	intake  *intake
+	schema  *schema // its own, because columns note what was seen
 	program *program
 	hasher  *pseudonym.Hasher
 	rules   *RowRules
 	src     tabular.Source
 	cells   *tabular.Row // of src: the current record
-	seen    *keySet
-	random  *randomness
-	tally   *tally
+	lot     *lot
 
 	today       gateway.Day
 	from, to    gateway.Day
@@ -40,12 +40,9 @@ type stream struct {
 	birth        slot
 	age, days    slot
 	ageFromBirth bool
-	recordKey    [16]byte
 	bad          bool
 
-	image []byte
 	sinks sinks
-	ended error // what Next returned last of all
 }
 
 var (
@@ -53,6 +50,7 @@ var (
 	validUTF8 = utf8.Valid
 )
 
+// newStream compiles what all workers have in common.
 func newStream(o *Options) (*stream, error) {
 	s, err := newSchema(o.Contract, o.Said.Mapping)
 	if err != nil {
@@ -66,22 +64,11 @@ func newStream(o *Options) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain := p.domain
-	if !p.pid {
-		domain = o.Keys.Domain()
-	}
-	hasher, err := o.Keys.NewHasher(domain, o.Agency)
-	if err != nil {
-		return nil, err
-	}
 	st := &stream{
-		schema: s, program: p, hasher: hasher, rules: rules,
-		seen: newKeySet(o.Limits.Unique), random: newRandomness(o.Rand),
-		tally: &tally{}, today: o.Today, from: o.Batch.PeriodFrom, to: o.Batch.PeriodTo,
+		schema: s, program: p, rules: rules, today: o.Today, from: o.Batch.PeriodFrom, to: o.Batch.PeriodTo,
 		rejectBatch: o.Batch.Reject != gateway.RejectRows, maxProblems: o.MaxProblems, maxRows: o.Limits.Rows,
-		slots: make([]slot, len(o.Contract.Fields)+2), image: make([]byte, len(p.template)),
 	}
-	st.facts = facts{slots: st.slots, batch: batchWords(map[string]string{
+	st.facts = facts{batch: batchWords(map[string]string{
 		"period_from": o.Batch.PeriodFrom.String(), "period_to": o.Batch.PeriodTo.String(), "kind": string(o.Batch.Kind),
 	})}
 	for i := range s.columns {
@@ -98,74 +85,104 @@ func newStream(o *Options) (*stream, error) {
 // cell returns the bytes of a field that is given.
 func (st *stream) cell(field int) []byte { return st.cells.Cell(st.schema.columns[field].place) }
 
-// next is Reader.Next.
-func (st *stream) next(ctx context.Context, b *gateway.Block) error {
-	b.Reset()
-	if st.ended != nil {
-		return st.ended
-	}
+// fill lays rows into a block until it is full, and returns how many are in it.
+func (st *stream) fill(ctx context.Context, b *gateway.Block) (int, error) {
 	if err := st.bind(b); err != nil {
-		return err
+		return 0, err
 	}
-	n, err := st.fill(ctx)
-	if err != nil && (err != io.EOF || n == 0) { //nolint:errorlint // fill returns io.EOF itself
-		st.ended = err
-		return err
-	}
-	b.SetRows(n)
-	return nil
-}
-
-// fill reads records until the bound block is full, and returns how many rows are
-// in it.
-func (st *stream) fill(ctx context.Context) (int, error) {
 	n := 0
 	for n < gateway.BlockRows {
-		switch code, err := st.src.Next(ctx); {
-		case err == io.EOF && st.tally.rows+st.tally.refused == 0: //nolint:errorlint // a source returns io.EOF itself
-			return 0, fatal(1, "", codeNoRecords, &st.tally.problems)
-		case err != nil:
-			return n, st.faulty(err)
-		case code != "":
-			return 0, st.fatal(code)
-		case st.tally.rows+st.tally.refused == st.maxRows:
-			return 0, st.fatal(codeTooManyRows)
-		}
-		if !st.row() {
-			st.tally.refused++
-			st.tally.problems.Rows++
-			if st.rejectBatch {
-				n = 0
+		if st.lot.left() == 0 {
+			if err := st.read(ctx); err != nil {
+				return n, err
 			}
-			continue
 		}
-		st.tally.rows++
-		if st.rejectBatch && st.tally.refused > 0 {
-			continue
+		n += st.lay(n)
+		if st.intake.refusing.Load() {
+			n = 0
 		}
-		if err := st.put(n); err != nil {
-			return 0, err
-		}
-		n++
 	}
 	return n, nil
 }
 
-// faulty is [faulty] with what was found before.
-func (st *stream) faulty(err error) error {
-	if fault, ok := errors.AsType[*tabular.FileError](err); ok {
-		return st.fatal(fault.Code)
+// decodePart is decodeLot of a part of the file.
+func (st *stream) decodePart() error {
+	err := st.decodeLot(context.Background(), int(^uint(0)>>1)) // of what is in memory
+	if err == io.EOF {                                          //nolint:errorlint // a source returns io.EOF itself
+		return nil
 	}
 	return err
 }
 
-// fatal ends the reading at the current record.
-func (st *stream) fatal(code gateway.ProblemCode) error {
+// decodeLot is pass 1 over up to a number of records.
+func (st *stream) decodeLot(ctx context.Context, most int) error {
+	err := st.decodeRecords(ctx, most)
+	if fault, ok := errors.AsType[*tabular.FileError](err); ok {
+		st.fatal(fault.Code)
+		err = nil
+	}
+	for i := range st.schema.columns {
+		st.lot.dates |= st.schema.columns[i].seen
+	}
+	st.identifyRecords()
+	return err
+}
+
+func (st *stream) decodeRecords(ctx context.Context, most int) error {
+	l, refusing := st.lot, st.intake.refusing.Load()
+	for range most {
+		code, err := st.src.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if code != "" {
+			st.fatal(code)
+			return nil
+		}
+		l.records = append(l.records, entry{line: int32(st.cells.Line)}) //nolint:gosec // of a part, or of a sheet
+		if st.schema.record >= 0 {
+			l.recordIDs = append(l.recordIDs, pseudonym.Span{})
+		}
+		if st.row() {
+			l.records[len(l.records)-1].good = true
+			if !refusing {
+				st.put()
+			}
+		}
+	}
+	return nil
+}
+
+// identifyRecords hashes the record identifiers of the lot.
+func (st *stream) identifyRecords() {
+	l, width := st.lot, len(st.program.template)
+	if st.schema.record < 0 {
+		return
+	}
+	l.recordIs = slices.Grow(l.recordIs[:0], len(l.recordIDs))[:len(l.recordIDs)]
+	st.hasher.RecordKeys(l.recordIs, l.text, l.recordIDs)
+	row := 0
+	for i, id := range l.recordIDs {
+		r := &l.records[i]
+		if id.Start < id.End {
+			if r.key = binary.LittleEndian.Uint64(l.recordIs[i][:8]); r.key == 0 {
+				r.key = 1
+			}
+		}
+		if r.good && row < l.rows {
+			if r.key != 0 && st.program.record >= 0 {
+				*(*[16]byte)(l.images[row*width+st.program.record:]) = l.recordIs[i]
+			}
+			row++
+		}
+	}
+}
+
+// fatal says what ends the reading at the current record.
+func (st *stream) fatal(code gateway.ProblemCode) {
 	field := gateway.FieldName("")
 	if code == tabular.NUL || code == tabular.NotUTF8 {
 		field = st.wrongCell(code)
 	}
-	st.tally.refused++
-	st.tally.problems.Rows++
-	return fatal(st.cells.Line, field, code, &st.tally.problems)
+	st.lot.fatal = gateway.RowError{Line: st.cells.Line, Field: field, Code: code}
 }

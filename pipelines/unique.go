@@ -1,7 +1,5 @@
 package pipelines
 
-import "encoding/binary"
-
 // A keySet remembers which record keys were seen, by their first 8 bytes: open
 // addressing, at most half full. Keys are keyed pseudonyms, as good as random, so
 // the chance that one of n different records is taken for a double is about
@@ -15,12 +13,8 @@ type keySet struct {
 
 func newKeySet(limit int) *keySet { return &keySet{slots: make([]uint64, 1024), limit: limit} }
 
-// add notes a key and reports false when it was there.
-func (k *keySet) add(key [16]byte) bool {
-	word := binary.LittleEndian.Uint64(key[:8])
-	if word == 0 {
-		word = 1
-	}
+// add notes a key, which is not 0, and reports false when it was there.
+func (k *keySet) add(word uint64) bool {
 	at := k.find(word)
 	if k.slots[at] == word {
 		return false

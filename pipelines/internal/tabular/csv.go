@@ -15,7 +15,8 @@ import (
 // words; they are zero, so that nothing there looks like a separator.
 const slack = 32
 
-// bufferBytes is how much of the file is held at once, unless a row may be longer.
+// bufferBytes is how much of the file is held at once, and in one part, unless a row
+// may be longer.
 const bufferBytes = 256 << 10
 
 // A CSV splits CSV (RFC 4180) into records. A record is byte ranges of the
@@ -34,9 +35,9 @@ type CSV struct {
 	sep   byte
 }
 
-func newCSV(src io.Reader, limit int) *CSV {
+func newCSV(src io.Reader, size, limit int) *CSV {
 	return &CSV{
-		src: src, row: Row{Buf: make([]byte, max(bufferBytes, 2*limit)+slack), After: 1}, limit: limit, sep: ',',
+		src: src, row: Row{Buf: make([]byte, max(size, 2*limit)+slack), After: 1}, limit: limit, sep: ',',
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // smallScanner has a buffer so small that records meet its end all the time.
 func smallScanner(src io.Reader, sep byte) *CSV {
-	s := newCSV(src, 40)
+	s := newCSV(src, bufferBytes, 40)
 	s.row.Buf = make([]byte, 2*s.limit+slack)
 	s.sep = sep
 	return s
@@ -38,7 +38,7 @@ func FuzzScanner(f *testing.F) {
 		}
 		s := smallScanner(src, sep)
 		if how&8 != 0 {
-			s = newCSV(src, 1<<16)
+			s = newCSV(src, bufferBytes, 1<<16)
 			s.sep = sep
 		}
 		want := csv.NewReader(bytes.NewReader(data))

@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 // CSVOptions say how a CSV file is opened.
 type CSVOptions struct {
 	RowBytes int                    // longest record
+	Part     int                    // bytes that are held at once; 0: 256 KiB
 	Said     gateway.Said           // encoding and separator, where they are said
 	Known    func(name []byte) bool // required: whether a column may have that name
 }
@@ -48,7 +50,7 @@ func OpenCSV(ctx context.Context, src io.Reader, o CSVOptions) (*CSV, gateway.Di
 		return nil, d, err
 	}
 	d.Separator = separatorNames[sep]
-	s := newCSV(transcoded(src, encoding, d.Lines), o.RowBytes)
+	s := newCSV(transcoded(src, encoding, d.Lines), cmp.Or(o.Part, bufferBytes), o.RowBytes)
 	s.sep = sep
 	if skipped > 0 {
 		s.start, s.row.After = 0, 2
