@@ -160,3 +160,14 @@ func (f *Field) columnType() ColumnType {
 	}
 	return Uint8
 }
+
+// RecordID returns the field that is the agency's own id of a record, or nil: the first
+// identifier that is required.
+func (c *Contract) RecordID() *Field {
+	for i := range c.Fields {
+		if c.Fields[i].Type == TypeIdentifier && c.Fields[i].Required {
+			return &c.Fields[i]
+		}
+	}
+	return nil
+}

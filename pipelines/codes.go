@@ -61,6 +61,13 @@ const (
 	codeAmbiguousColumn gateway.ProblemCode = "AMBIGUOUS_COLUMN"
 )
 
+// The problem codes of whole batches, which the gateway finds against what the agency
+// sent before.
+const (
+	SentBefore        gateway.ProblemCode = "RECORD_SENT_BEFORE"
+	OutsideCorrection gateway.ProblemCode = "RECORD_OF_OTHER_QUARTER"
+)
+
 var sentences = map[gateway.ProblemCode]string{
 	codeRequired:       "The cell must not be empty here.",
 	codeTooLong:        "The value is longer than the contract allows.",
@@ -71,6 +78,9 @@ var sentences = map[gateway.ProblemCode]string{
 	codePlaceholder:    "The value stands for no value (zeros, a dash, NULL, unknown); leave the cell empty instead.",
 	codeIdentifierForm: "The identifier starts or ends with a space, or holds characters that look like others or cannot be seen.",
 	codeDuplicate:      "Another record of the file has the same record identifier.",
+
+	SentBefore:        "The agency sent a record with this record identifier before; send changes as a correction.",
+	OutsideCorrection: "The agency reported this record in a quarter that the period of the correction does not hold.",
 
 	codeCodeUnknown:  "The code is not in the code list of the column.",
 	codeCodeNotValid: "The code was not valid on the date of the event.",

@@ -319,7 +319,7 @@ func TestLinesArePhysicalLines(t *testing.T) {
 
 func TestEveryCodeIsDescribedAndTested(t *testing.T) {
 	tested := map[gateway.ProblemCode]bool{
-		codeTooFewCells: true, codeTooManyCells: true, codeBareQuote: true, codeDuplicate: true, tabular.JSONForm: true, tabular.WorkbookForm: true, tabular.SheetUnknown: true, tabular.WorkbookTooLarge: true,
+		codeTooFewCells: true, codeTooManyCells: true, codeBareQuote: true, codeDuplicate: true, SentBefore: true, OutsideCorrection: true, tabular.JSONForm: true, tabular.WorkbookForm: true, tabular.SheetUnknown: true, tabular.WorkbookTooLarge: true,
 		tabular.ParquetForm: true, tabular.ParquetTooLarge: true, tabular.ParquetEncrypted: true, tabular.ParquetFeature: true, // in tests of their own
 	}
 	for _, f := range faults {

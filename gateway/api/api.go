@@ -106,6 +106,7 @@ func (s *server) routes(r chi.Router) {
 
 	r.Get("/batches", s.handle(s.batches))
 	r.Get("/batches/{batch}", s.handle(s.batch))
+	r.Get("/batches/{batch}/receipt", s.handle(s.receipt))
 	r.Delete("/batches/{batch}", s.handle(s.withdraw))
 
 	r.Get("/releases", s.handle(s.releases))

@@ -104,19 +104,21 @@ func (s *server) uploadRequest(r *http.Request) (exchange.Upload, error) {
 	if err != nil {
 		return u, err
 	}
-	u.Said, err = said(r.Header, q)
+	u.Manifest, err = manifest(q)
 	if err != nil {
 		return u, err
+	}
+	if u.Manifest.Kind != gateway.Nothing { // which has no file
+		u.Said, err = said(r.Header, q)
+		if err != nil {
+			return u, err
+		}
 	}
 	u.Key, err = idempotencyKey(r.Header)
 	if err != nil {
 		return u, err
 	}
 	u.Digest, err = contentDigest(r.Header)
-	if err != nil {
-		return u, err
-	}
-	u.Manifest, err = manifest(q)
 	if err != nil {
 		return u, err
 	}
@@ -180,50 +182,6 @@ func query(r *http.Request) (url.Values, error) {
 		return nil, gateway.Errorf(gateway.Invalid, "the query is not one: NAME=VALUE pairs with & between them, escaped with %%")
 	}
 	return q, nil
-}
-
-// manifest reads the query parameters of an upload; an unknown or doubled one is
-// refused, because a misspelt one would be lost.
-func manifest(q url.Values) (gateway.Manifest, error) {
-	m := gateway.Manifest{Kind: gateway.Original, Reject: gateway.RejectBatch}
-	for name, values := range q {
-		if len(values) != 1 || !slices.Contains([]string{"period_from", "period_to", "kind", "reject", "separator", "sheet"}, name) {
-			return m, gateway.Errorf(gateway.Invalid, "the query takes period_from, period_to, kind, reject, separator and sheet, each once")
-		}
-	}
-	var ok1, ok2 bool
-	m.PeriodFrom, ok1 = gateway.ParseDay([]byte(q.Get("period_from")))
-	m.PeriodTo, ok2 = gateway.ParseDay([]byte(q.Get("period_to")))
-	if !ok1 || !ok2 || m.PeriodTo < m.PeriodFrom {
-		return m, gateway.Errorf(gateway.Invalid, "period_from and period_to are the first and the last day that the batch reports, as YYYY-MM-DD")
-	}
-	if kind := q.Get("kind"); kind != "" && gateway.BatchKind(kind) != gateway.Original {
-		return m, gateway.Errorf(gateway.Invalid, "kind is original")
-	}
-	switch reject := gateway.Reject(q.Get("reject")); reject {
-	case "":
-	case gateway.RejectBatch, gateway.RejectRows:
-		m.Reject = reject
-	default:
-		return m, gateway.Errorf(gateway.Invalid, "reject is batch (one bad row refuses the batch) or rows (bad rows are left out)")
-	}
-	return m, nil
-}
-
-func (s *server) batches(r *http.Request, caller gateway.Caller) (answer, error) {
-	list, err := s.Exchange.Batches(r.Context(), caller)
-	if err != nil {
-		return answer{}, err
-	}
-	return listAnswer("batches", list)
-}
-
-func (s *server) batch(r *http.Request, caller gateway.Caller) (answer, error) {
-	b, err := s.Exchange.Batch(r.Context(), caller, gateway.BatchID(chi.URLParam(r, "batch")))
-	if err != nil {
-		return answer{}, err
-	}
-	return jsonAnswer(http.StatusOK, b)
 }
 
 func (s *server) withdraw(r *http.Request, caller gateway.Caller) (answer, error) {

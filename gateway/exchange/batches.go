@@ -35,40 +35,6 @@ func (x *Exchange) Contract(ctx context.Context, caller gateway.Caller, id gatew
 	return nil, gateway.Errorf(gateway.NotFound, "there is no such contract, or your key may not know of it")
 }
 
-// Batches returns an agency its own batches, newest first, and those who watch
-// over all agencies the batches of each.
-func (x *Exchange) Batches(ctx context.Context, caller gateway.Caller) ([]gateway.Batch, error) {
-	_, err := x.allow(ctx, caller, gateway.ActReadBatch)
-	if err != nil {
-		return nil, err
-	}
-	if caller.Role == gateway.RoleAgency {
-		return x.Registry.Batches(ctx, caller.Agency)
-	}
-	agencies, err := x.Registry.Agencies(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []gateway.Batch
-	for _, a := range agencies {
-		batches, err := x.Registry.Batches(ctx, a.ID)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, batches...)
-	}
-	return all, nil
-}
-
-// Batch returns one of the caller's own batches.
-func (x *Exchange) Batch(ctx context.Context, caller gateway.Caller, id gateway.BatchID) (gateway.Batch, error) {
-	_, err := x.allow(ctx, caller, gateway.ActReadBatch)
-	if err != nil {
-		return gateway.Batch{}, err
-	}
-	return x.Registry.Batch(ctx, caller.Agency, id)
-}
-
 // Withdraw takes a batch of the caller's back: it is invisible at once, and its
 // rows are erased. A release that was built with it keeps its published cells
 // (disclosure.md 2.8).

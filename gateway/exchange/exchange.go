@@ -66,6 +66,7 @@ type Exchange struct {
 	inForce   atomic.Pointer[policies.Set]
 	contracts map[gateway.ContractID]*gateway.Contract
 	uploads   chan struct{} // one token for each upload under way
+	under     sync.Map      // of uploads under way, by load: *atomic.Int64, the rows sent
 
 	mu        sync.Mutex // guards what follows; never held while waiting for anything
 	sending   map[gateway.AgencyID]int

@@ -54,7 +54,7 @@ func TestCheckFindsWhatDiffers(t *testing.T) {
 		made := g.send(t, id, "k1", files(t)[id])
 		b, err := g.Batch(t.Context(), g.who[string(id)], made.Batch)
 		ok(t, err)
-		sent[string(id)] = b
+		sent[string(id)] = b.Batch
 	}
 	_, err := g.Withdraw(t.Context(), g.who["social"], sent["social"].ID)
 	ok(t, err)

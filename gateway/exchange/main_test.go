@@ -221,7 +221,7 @@ func (g *gate) batch(tb testing.TB) gateway.Batch {
 	tb.Helper()
 	b, err := g.Batch(tb.Context(), g.who["police"], g.newest(tb))
 	ok(tb, err)
-	return b
+	return b.Batch
 }
 
 func ok(tb testing.TB, err error) {

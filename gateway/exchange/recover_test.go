@@ -67,7 +67,7 @@ func (g *gate) commit(t *testing.T, file []byte, wrong uint64) (gateway.BatchID,
 	sums, err := load.Finish(t.Context())
 	ok(t, err)
 	receipt, _, err := g.registry.CommitBatch(t.Context(), a.Batch, a.Load, registry.Accepted{
-		Receipt: gateway.Receipt{Records: reader.Rows(), Stored: reader.Rows(), Salt: make([]byte, 16), Content: make([]byte, 32)}, MAC: sums.MAC + wrong,
+		Receipt: gateway.Receipt{Records: reader.Rows(), Stored: reader.Rows(), Salt: make([]byte, 16), Content: make([]byte, 32)}, MAC: sums.MAC + wrong, Compared: 1 << 62,
 	})
 	ok(t, err)
 	return a.Batch, receipt

@@ -143,7 +143,7 @@ func (x *Exchange) count(
 	raw, err := x.Warehouse.Count(ctx, warehouse.Build{
 		Definition: disclosure.Counting(d), Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
 		SubjectKey: x.Keys.SubjectKey(r.Lineage), Coverage: p.Coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
-		Units: x.unitsOf(batches),
+		Units: x.unitsOf(batches), Order: order(batches),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("counting release %s: %w", r.ID, err)
@@ -154,7 +154,7 @@ func (x *Exchange) count(
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Equal(batches, left) {
+	if !slices.EqualFunc(batches, left, sameBatch) {
 		return nil, gateway.Errorf(gateway.Conflict, "a batch was withdrawn while release %s was being built; build again", r.ID)
 	}
 	err = x.refuseGone(ctx, p, past) // again: one that is in neither list may have been taken back

@@ -205,7 +205,7 @@ func TestWithdrawnBatchAndTheNextRelease(t *testing.T) {
 	r1 := g.build(t)
 	g.approve(t, r1)
 	first := g.answer(t, r1.ID)
-	all, err := g.Batches(t.Context(), g.who["police"])
+	all, err := g.registry.Batches(t.Context(), g.who["police"].Agency)
 	ok(t, err)
 	gone, err := g.Withdraw(t.Context(), g.who["police"], all[0].ID)
 	ok(t, err)
@@ -330,7 +330,7 @@ func TestBuildThatIsCancelled(t *testing.T) {
 // would make that untrue, so the build fails.
 func TestBuildDuringAWithdrawal(t *testing.T) {
 	g := populated(t)
-	all, err := g.Batches(t.Context(), g.who["police"])
+	all, err := g.registry.Batches(t.Context(), g.who["police"].Agency)
 	ok(t, err)
 	_, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "small", Progress: func(int, int) {
 		_, err := g.Withdraw(t.Context(), g.who["police"], all[0].ID)

@@ -21,7 +21,7 @@ import (
 // warehouse would count the batch, so nothing is built.
 func TestNoReleaseOverALateMarker(t *testing.T) {
 	g := populated(t)
-	batches, err := g.Batches(t.Context(), g.who["police"])
+	batches, err := g.registry.Batches(t.Context(), g.who["police"].Agency)
 	ok(t, err)
 	_, _, err = g.registry.WithdrawBatch(t.Context(), g.who["police"].Agency, g.who["police"].Key, batches[0].ID)
 	ok(t, err)
@@ -34,7 +34,7 @@ func TestNoReleaseOverALateMarker(t *testing.T) {
 // A caller that hangs up does not keep its batch visible.
 func TestWithdrawOutlivesItsCaller(t *testing.T) {
 	g := populated(t)
-	batches, err := g.Batches(t.Context(), g.who["police"])
+	batches, err := g.registry.Batches(t.Context(), g.who["police"].Agency)
 	ok(t, err)
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()

@@ -396,7 +396,7 @@ func TestSupersededCellsLeaveMemory(t *testing.T) {
 func TestWithdrawnBeforeApproval(t *testing.T) {
 	g := populated(t)
 	r := g.build(t)
-	all, err := g.Batches(t.Context(), g.who["police"])
+	all, err := g.registry.Batches(t.Context(), g.who["police"].Agency)
 	ok(t, err)
 	_, err = g.Withdraw(t.Context(), g.who["police"], all[0].ID)
 	ok(t, err)

@@ -209,6 +209,7 @@ func (x *Exchange) revise(
 		ripe, err := x.ripe(ctx, warehouse.Build{
 			Definition: d, Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
 			Coverage: coverage, RecordCap: p.Rules.RecordCap, SubjectKey: x.Keys.SubjectKey(r.Lineage),
+			Order: order(batches),
 		}, batches)
 		if err != nil {
 			return nil, err

@@ -173,7 +173,7 @@ func TestUnitsOfKeys(t *testing.T) {
 	ok(t, err)
 	u, err := g.Upload(t.Context(), g.who["first"], sending("social", "k", content["social"]))
 	ok(t, err)
-	batches, err := g.Batches(t.Context(), g.who["first"])
+	batches, err := g.registry.Batches(t.Context(), g.who["first"].Agency)
 	ok(t, err)
 	text, err := json.Marshal(batches)
 	ok(t, err)

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,16 +30,6 @@ type Upload struct {
 	Said     gateway.Said // of the file
 	Body     io.Reader
 	MaxRows  int // 0: no limit
-}
-
-// content is what makes two uploads the same: the body, and the sheet of it that is
-// meant. A mapping or an encoding does not: the same bytes read in another way
-// would be the same records once more. The receipt says how they were read.
-func (u Upload) content() [sha256.Size]byte {
-	if u.Said.Sheet == "" {
-		return u.Digest
-	}
-	return sha256.Sum256(append(append([]byte("pana sheet\x00"), u.Digest[:]...), u.Said.Sheet...))
 }
 
 // Uploaded is the answer to an upload: the receipt's bytes, and whether this
@@ -88,7 +79,9 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	if attempt.Receipt != nil {
 		return Uploaded{attempt.Batch, attempt.Receipt, true}, sameContent(u)
 	}
+	defer x.under.Delete(attempt.Load)
 	l := &loading{x: x, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New()}
+	x.under.Store(attempt.Load, &l.sent)
 	var receipt []byte
 	err = guarded("an upload", func() (err error) { receipt, err = l.run(ctx); return err })
 	if err != nil {
@@ -203,6 +196,7 @@ type loading struct {
 	hash     hash.Hash // of the body, as it is read
 	reader   *pipelines.Reader
 	load     *warehouse.Load // nil until the first block
+	sent     atomic.Int64    // rows
 }
 
 func (l *loading) run(ctx context.Context) ([]byte, error) {
@@ -214,21 +208,18 @@ func (l *loading) run(ctx context.Context) ([]byte, error) {
 		l.renew(ctx, cancel)
 	}()
 	defer func() { cancel(nil); <-renewed }()
-	err := l.stream(ctx)
-	if err == nil {
-		err = l.judge()
-	}
+	err := l.read(ctx)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
 		return nil, err
 	}
-	sums, err := l.load.Finish(ctx)
+	sums, err := l.finish(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("verifying the load: %w", err)
 	}
-	return l.commit(ctx, sums)
+	return l.settle(ctx, sums)
 }
 
 // renew keeps the lease alive; an attempt that lost its lease stops.
@@ -320,13 +311,19 @@ func (l *loading) send(ctx context.Context, full <-chan *gateway.Block, free cha
 		if err != nil {
 			return fmt.Errorf("sending a block: %w", err)
 		}
+		l.sent.Add(int64(b.Rows()))
 		free <- b
 	}
 	return nil
 }
 
 // records is how many records were read, good and bad.
-func (l *loading) records() int { return l.reader.Rows() + l.reader.Refused() }
+func (l *loading) records() int {
+	if l.reader == nil { // of a report of nothing
+		return 0
+	}
+	return l.reader.Rows() + l.reader.Refused()
+}
 
 // judge refuses a body that was altered on its way, a batch of no rows, and, in
 // RejectBatch mode, a batch with a bad row.
@@ -343,27 +340,27 @@ func (l *loading) judge() error {
 	records, refused := l.records(), l.reader.Refused()
 	switch {
 	case records == 0:
-		return gateway.Errorf(gateway.Invalid, "the file has a header but no records")
+		return gateway.Errorf(gateway.Invalid, "the file has a header but no records; send kind=nothing where there was nothing to report")
 	case refused > 0 && l.upload.Manifest.Reject != gateway.RejectRows:
 		return l.refusal("%d of %d records have problems; nothing was stored. Mend them, or send with reject=rows to leave them out", refused, records)
 	case refused == records:
 		return l.refusal("all %d records have problems; nothing was stored", refused)
 	}
-	return nil
+	return l.complete()
 }
 
-func (l *loading) refusal(format string, args ...any) error {
+func (l *loading) refusal(format string, args ...any) *gateway.Error {
 	e := gateway.Errorf(gateway.Invalid, format, args...)
 	e.Problems, e.Report = l.reader.Problems(), l.reader.Report()
 	return e
 }
 
-func (l *loading) commit(ctx context.Context, sums warehouse.Sums) ([]byte, error) {
+func (l *loading) commit(ctx context.Context, sums warehouse.Sums, compared uint64) ([]byte, error) {
 	receipt, err := l.receipt()
 	if err != nil {
 		return nil, err
 	}
-	accepted := registry.Accepted{Receipt: receipt, MAC: sums.MAC}
+	accepted := registry.Accepted{Receipt: receipt, MAC: sums.MAC, Compared: compared}
 	bytes, seq, err := l.x.Registry.CommitBatch(ctx, l.attempt.Batch, l.attempt.Load, accepted)
 	if err != nil {
 		return nil, err
@@ -389,6 +386,9 @@ func (l *loading) receipt() (gateway.Receipt, error) {
 		return gateway.Receipt{}, fmt.Errorf("drawing a salt: %w", err)
 	}
 	content := sha256.Sum256(append(slices.Clip(salt), l.upload.Digest[:]...))
+	if l.reader == nil {
+		return gateway.Receipt{Salt: salt, Content: content[:]}, nil
+	}
 	r := gateway.Receipt{
 		Records: l.records(), Stored: l.reader.Rows(), Refused: l.reader.Refused(),
 		Salt: salt, Content: content[:], Report: l.reader.Report().WithoutDetails(),

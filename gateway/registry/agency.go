@@ -144,9 +144,9 @@ func (r *Registry) Agencies(ctx context.Context) ([]Agency, error) {
 // Coverage tells what sectors had fully reported at a snapshot, for the quarters from
 // one to another. A quarter counts for a sector and a region when at least one agency
 // is expected to report it there, and every one that is has published batches whose
-// periods cover all its days. Silence never covers a period, and a file without rows
-// is refused before it becomes a batch: an agency that had no case in a quarter sends
-// a batch whose period holds that quarter and another, or the quarter stays open.
+// periods cover all its days. Silence never covers a period: an agency that had no case
+// in a quarter says so by a batch of the kind [gateway.Nothing]. Corrections and batches
+// of which too much was refused cover nothing ([gateway.Batch.Covers]).
 func (r *Registry) Coverage(ctx context.Context, snapshot uint64, from, to gateway.Quarter) (*gateway.Coverage, error) {
 	agencies, err := r.Agencies(ctx)
 	if err != nil {
@@ -158,7 +158,9 @@ func (r *Registry) Coverage(ctx context.Context, snapshot uint64, from, to gatew
 	}
 	periods := map[gateway.AgencyID][]gateway.Manifest{}
 	for _, b := range batches {
-		periods[b.Agency] = append(periods[b.Agency], b.Manifest)
+		if b.Covers() {
+			periods[b.Agency] = append(periods[b.Agency], b.Manifest)
+		}
 	}
 	full := map[gateway.ContractID]map[string][]gateway.Quarter{}
 	for q := from; q <= to; q++ {

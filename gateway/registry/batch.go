@@ -61,17 +61,10 @@ func (in *Intent) validate() error {
 	switch {
 	case !validKey(in.Key):
 		return gateway.Errorf(gateway.Invalid, "Idempotency-Key must be 1 to 255 printable ASCII characters")
-	case in.Manifest.PeriodFrom == gateway.NoDay || in.Manifest.PeriodTo == gateway.NoDay ||
-		in.Manifest.PeriodFrom > in.Manifest.PeriodTo:
-		return gateway.Errorf(gateway.Invalid, "period_from and period_to must be days, in this order")
-	case in.Manifest.Kind != gateway.Original:
-		return gateway.Errorf(gateway.Invalid, "kind must be original")
-	case in.Manifest.Reject != gateway.RejectBatch && in.Manifest.Reject != gateway.RejectRows:
-		return gateway.Errorf(gateway.Invalid, "reject must be batch or rows")
 	case in.Lease <= 0:
 		return internal("beginning a batch", fmt.Errorf("a lease of %v", in.Lease))
 	}
-	return nil
+	return in.Manifest.Validate()
 }
 
 func validKey(key string) bool {
@@ -113,6 +106,9 @@ func (c *change) beginBatch(ctx context.Context, in Intent, key []byte) (Attempt
 	if twinFound {
 		return c.repeatTwin(twin, in)
 	}
+	if err := c.mayBegin(ctx, in); err != nil {
+		return Attempt{}, err
+	}
 	if found {
 		return c.beginAttempt(ctx, in, old)
 	}
@@ -152,7 +148,7 @@ func (c *change) repeat(old storedBatch, in Intent) (a Attempt, done bool, err e
 	case gateway.BatchLoading, gateway.BatchCommitted, gateway.BatchPublished:
 	}
 	if old.manifest != in.Manifest {
-		return a, true, gateway.Errorf(gateway.Mismatch, "this Idempotency-Key was used with another period or reject; use a new one")
+		return a, true, gateway.Errorf(gateway.Mismatch, "this Idempotency-Key was used with another period, kind, reject, records or previous; use a new one")
 	}
 	if old.state == gateway.BatchLoading {
 		if left := old.lease.Sub(c.now); left > 0 {
@@ -198,13 +194,14 @@ func (c *change) beginAttempt(ctx context.Context, in Intent, old storedBatch) (
 		return Attempt{}, internal("beginning an attempt", err)
 	}
 	_, err = c.ExecContext(ctx, `INSERT INTO batch (id, agency, key, contract, version, content, period_from, period_to,
-			kind, reject, policy, kcv, actor, state, load, attempt, created, unit)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'loading', ?, ?, ?, (SELECT unit FROM api_key WHERE id = ?))
+			kind, reject, expected, previous, policy, kcv, actor, state, load, attempt, created, unit)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'loading', ?, ?, ?, (SELECT unit FROM api_key WHERE id = ?))
 		ON CONFLICT (id) DO UPDATE SET version = excluded.version, period_from = excluded.period_from,
-			period_to = excluded.period_to, kind = excluded.kind, reject = excluded.reject, policy = excluded.policy,
+			period_to = excluded.period_to, kind = excluded.kind, reject = excluded.reject,
+			expected = excluded.expected, previous = excluded.previous, policy = excluded.policy,
 			kcv = excluded.kcv, actor = excluded.actor, unit = excluded.unit, state = 'loading', load = excluded.load, attempt = excluded.attempt`,
 		a.Batch, in.Agency, old.key, in.Contract, in.Version, in.Content[:], in.Manifest.PeriodFrom.String(),
-		in.Manifest.PeriodTo.String(), in.Manifest.Kind, in.Manifest.Reject, in.Policy, in.KCV, in.Actor,
+		in.Manifest.PeriodTo.String(), in.Manifest.Kind, in.Manifest.Reject, in.Manifest.Records, in.Manifest.Previous, in.Policy, in.KCV, in.Actor,
 		signed(load), a.Number, millis(c.now), in.Actor)
 	if err != nil {
 		return Attempt{}, internal("beginning an attempt", err)
@@ -214,7 +211,7 @@ func (c *change) beginAttempt(ctx context.Context, in Intent, old storedBatch) (
 		Detail: map[string]any{
 			"agency": in.Agency, "contract": in.Contract, "version": in.Version, "attempt": a.Number,
 			"load": loadText(load), "period_from": in.Manifest.PeriodFrom.String(), "period_to": in.Manifest.PeriodTo.String(),
-			"kind": in.Manifest.Kind, "reject": in.Manifest.Reject, "kcv": in.KCV,
+			"kind": in.Manifest.Kind, "reject": in.Manifest.Reject, "records": in.Manifest.Records, "previous": in.Manifest.Previous, "kcv": in.KCV,
 		},
 	})
 	return a, err
@@ -256,12 +253,17 @@ type Accepted struct {
 	// what it knows better: ids, manifest, time, leaf, proof and checkpoint.
 	Receipt gateway.Receipt
 	MAC     uint64 // sum of the rows' chk column, for fsck
+	// Compared is the Seq of the newest of the batches beside it ([Registry.Beside])
+	// whose records this one's were compared with; 0 where there was none.
+	Compared uint64
 }
 
 // CommitBatch is T2 of loading.md 3.1, the commit point: it accepts the batch if this
 // attempt still is the batch's own, and returns the receipt, which is repeated for
 // ever, and the batch's place in the order of commitment. It reports Conflict when the
-// attempt is over, or when the same content was accepted meanwhile under another key.
+// attempt is over, or when the same content was accepted meanwhile under another key;
+// [ErrCompareAgain] when a batch came beside it that its records were not compared with;
+// and Unauthenticated when the key that sent it was revoked meanwhile.
 func (r *Registry) CommitBatch(ctx context.Context, batch gateway.BatchID, load gateway.LoadID, acc Accepted) ([]byte, uint64, error) {
 	var receipt []byte
 	var seq uint64
@@ -273,20 +275,16 @@ func (r *Registry) CommitBatch(ctx context.Context, batch gateway.BatchID, load 
 }
 
 func (c *change) commitBatch(ctx context.Context, id gateway.BatchID, load gateway.LoadID, acc Accepted) ([]byte, uint64, error) {
-	b, found, err := c.findBatch(ctx, `batch.id = ?`, id)
+	b, err := standing(ctx, c, id, load)
 	if err != nil {
 		return nil, 0, err
 	}
-	if !found || b.state != gateway.BatchLoading || b.load != load {
-		return nil, 0, errFenced()
-	}
-	twin, found, err := c.findBatch(ctx, `agency = ? AND contract = ? AND content = ? AND state IN ('committed', 'published')`,
-		b.agency, b.contract, b.content[:])
-	if err != nil {
+	if err := c.mayCommit(ctx, b, acc.Compared); err != nil {
 		return nil, 0, err
 	}
-	if found {
-		return nil, 0, gateway.Errorf(gateway.Conflict, "the same content was accepted meanwhile as batch %s", twin.id)
+	acc.Receipt.Late, err = c.lateFor(ctx, b.manifest)
+	if err != nil {
+		return nil, 0, err
 	}
 	receipt, seq, err := c.makeReceipt(ctx, b, acc.Receipt)
 	if err != nil {
@@ -296,9 +294,9 @@ func (c *change) commitBatch(ctx context.Context, id gateway.BatchID, load gatew
 	if err != nil {
 		return nil, 0, internal("sealing a receipt", err)
 	}
-	err = c.only(ctx, `UPDATE batch SET state = 'committed', seq = ?, stored = ?, refused = ?, receipt = ?
+	err = c.only(ctx, `UPDATE batch SET state = 'committed', seq = ?, stored = ?, refused = ?, receipt = ?, late = ?, accepted = ?
 		WHERE id = ? AND load = ? AND state = 'loading'`,
-		seq, acc.Receipt.Stored, acc.Receipt.Refused, sealed, id, signed(load))
+		seq, acc.Receipt.Stored, acc.Receipt.Refused, sealed, quartersText(acc.Receipt.Late), millis(c.now), id, signed(load))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -312,6 +310,7 @@ func (c *change) makeReceipt(ctx context.Context, b storedBatch, rec gateway.Rec
 	rec.Batch, rec.Contract, rec.Version, rec.Agency, rec.Policy = b.id, b.contract, b.version, b.agency, b.policy
 	rec.PeriodFrom, rec.PeriodTo = b.manifest.PeriodFrom.String(), b.manifest.PeriodTo.String()
 	rec.Kind, rec.Reject, rec.Accepted = b.manifest.Kind, b.manifest.Reject, c.now
+	rec.Previous, rec.Partial = b.manifest.Previous, gateway.Partial(rec.Stored, rec.Refused)
 	if len(rec.Salt) < 16 {
 		return nil, 0, internal("making a receipt", fmt.Errorf("a salt of %d bytes", len(rec.Salt)))
 	}

@@ -30,10 +30,14 @@ type storedBatch struct {
 	erased   bool
 	lease    time.Time
 	unit     int // of the key that sent it; 0: none
+	late     []gateway.Quarter
+	created  time.Time
+	accepted time.Time // zero while it is not
 }
 
 const batchColumns = `batch.id, agency, key, contract, content, version, period_from, period_to, kind, reject, policy, actor,
-	state, batch.load, batch.attempt, seq, stored, refused, receipt, erased IS NOT NULL, lease, coalesce(batch.unit, 0)`
+	state, batch.load, batch.attempt, seq, stored, refused, receipt, erased IS NOT NULL, lease, coalesce(batch.unit, 0), expected, previous,
+	late, created, accepted`
 
 // A querier is a change or the read pool.
 type querier interface {
@@ -64,11 +68,11 @@ func queryBatches(ctx context.Context, from querier, where string, args ...any) 
 func scanBatch(rows *sql.Rows) (storedBatch, error) {
 	var b storedBatch
 	var content []byte
-	var from, to string
-	var load, lease int64
+	var from, to, late string
+	var load, lease, created, accepted int64
 	err := rows.Scan(&b.id, &b.agency, &b.key, &b.contract, &content, &b.version, &from, &to, &b.manifest.Kind,
 		&b.manifest.Reject, &b.policy, &b.actor, &b.state, &load, &b.attempt, &b.seq, &b.stored, &b.refused,
-		&b.sealed, &b.erased, &lease, &b.unit)
+		&b.sealed, &b.erased, &lease, &b.unit, &b.manifest.Records, &b.manifest.Previous, &late, &created, &accepted)
 	if err != nil {
 		return storedBatch{}, err
 	}
@@ -78,8 +82,12 @@ func scanBatch(rows *sql.Rows) (storedBatch, error) {
 	if !ok1 || !ok2 || copy(b.content[:], content) != len(b.content) {
 		return storedBatch{}, fmt.Errorf("batch %s is damaged", b.id)
 	}
-	b.load, b.lease = gateway.LoadID(unsigned(load)), fromMillis(lease)
-	return b, nil
+	b.load, b.lease, b.created = gateway.LoadID(unsigned(load)), fromMillis(lease), fromMillis(created)
+	if accepted != 0 {
+		b.accepted = fromMillis(accepted)
+	}
+	b.late, err = parseQuarters(late)
+	return b, err
 }
 
 func (c *change) findBatch(ctx context.Context, where string, args ...any) (storedBatch, bool, error) {
@@ -94,6 +102,7 @@ func (b storedBatch) batch() gateway.Batch {
 	return gateway.Batch{
 		ID: b.id, Contract: b.contract, Agency: b.agency, State: b.state, Manifest: b.manifest,
 		Stored: b.stored, Refused: b.refused, Seq: b.seq, Load: b.load, Policy: b.policy, Unit: b.unit,
+		Late: b.late, Created: b.created, Accepted: b.accepted,
 	}
 }
 
@@ -102,11 +111,7 @@ func (r *Registry) batches(ctx context.Context, where string, args ...any) ([]ga
 	if err != nil {
 		return nil, err
 	}
-	all := make([]gateway.Batch, len(stored))
-	for i, b := range stored {
-		all[i] = b.batch()
-	}
-	return all, nil
+	return batchesOf(stored), nil
 }
 
 // Batches returns an agency's batches, the newest first.

@@ -134,7 +134,7 @@ func intent(agency gateway.AgencyID, key, content string) Intent {
 func accepted(stored int) Accepted {
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt)
-	return Accepted{Receipt: gateway.Receipt{Records: stored, Stored: stored, Salt: salt, Content: make([]byte, 32)}, MAC: 1 << 63}
+	return Accepted{Receipt: gateway.Receipt{Records: stored, Stored: stored, Salt: salt, Content: make([]byte, 32)}, MAC: 1 << 63, Compared: 1 << 62}
 }
 
 // load runs an upload to its receipt.

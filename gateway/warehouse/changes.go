@@ -11,9 +11,39 @@ import (
 	"github.com/pana-exchange/pana/pipelines/disclosure"
 )
 
-// lateColumn is the event column of a comparison that tells rows apart: 0 where the
-// closed quarters counted the row already, else the load that brought it.
-const lateColumn = "Late"
+// Event columns of a comparison, which tell rows apart: Late is 0 where the closed
+// quarters count the row before and after, else the load that brought it or, of a row
+// that is Gone, the load that replaced it.
+const (
+	lateColumn = "Late"
+	goneColumn = "Gone"
+)
+
+// compared reports whether rows of a contract may be gone in this comparison.
+func (c *counting) compared(contract *gateway.Contract) bool {
+	return c.closed != nil && c.corrected(contract)
+}
+
+func (c *counting) lateBy(contract *gateway.Contract) string {
+	still := "toUInt64(0)"
+	if c.compared(contract) {
+		still = fmt.Sprintf("if(%s, toUInt64(0), By)", c.seen(contract, c.views))
+	}
+	return fmt.Sprintf("if(%s, %s, %s)", c.seen(contract, c.closed), still, loadColumn)
+}
+
+func (c *counting) gone(contract *gateway.Contract) string {
+	if !c.compared(contract) {
+		return "toUInt8(0)"
+	}
+	return fmt.Sprintf("toUInt8(NOT (%s))", c.seen(contract, c.views))
+}
+
+// joinReplaced is the SQL that joins to the rows of a contract what replaced them since.
+func (c *counting) joinReplaced(contract *gateway.Contract) string {
+	return fmt.Sprintf(" LEFT ANY JOIN (%s) AS replacing ON load_id = ReplacedLoad AND %s = Record",
+		c.replacedAt(contract, c.Snapshot, "load_id AS ReplacedLoad, Record, By"), recordColumn(contract))
+}
 
 // Changes compares what the closed quarters of a build counted with what they would
 // count with everything up to its snapshot: region by region, how many children are
@@ -73,23 +103,29 @@ func (c *counting) createComparison() []string {
 	}
 }
 
-// compare is the statements that fill those for some children. Only who has a late row
-// can have changed; the others are derived for the size of their regions.
+// compare is the statements that fill those for some children. Only who has a late row,
+// or lost one, can have changed; the others are derived for the size of their regions.
 func (c *counting) compare(from, to uint32) []string {
 	some := fmt.Sprintf("child >= %d AND child < %d", from, to)
-	late := fmt.Sprintf("child IN (SELECT child FROM %s WHERE late AND %s)", c.table("now"), some)
-	columns := fmt.Sprintf("child, late, %s, attr, %s", c.regionOf(), c.eventsHash())
+	late := fmt.Sprintf("child IN (SELECT child FROM %s WHERE %s != 0 AND %s)", c.table("events"), lateColumn, some)
+	columns := fmt.Sprintf("child, %s, %s, attr, %s", late, c.regionOf(), c.eventsHash())
 	into := "INSERT INTO %s (child, late, region, attr, events) SELECT " + columns + " FROM (%s)"
 	return []string{
-		fmt.Sprintf(into, c.table("now"), c.selectKids(some)),
-		fmt.Sprintf(into, c.table("was"), c.selectKids(some+" AND "+lateColumn+" = 0 AND "+late)),
+		fmt.Sprintf(into, c.table("now"), c.selectKids(some+" AND NOT "+goneColumn)),
+		fmt.Sprintf(into, c.table("was"), c.selectKids(some+" AND ("+lateColumn+" = 0 OR "+goneColumn+") AND "+late)),
 		fmt.Sprintf(`INSERT INTO %s (child, moved, regions)
 			SELECT child, found AND b.region != a.region, arrayDistinct(if(found, [0, b.region, a.region], [0, a.region]))
 			FROM (SELECT child, region, attr, events FROM %s WHERE late AND %s) AS a
 			LEFT JOIN (SELECT child, region, attr, events, true AS found FROM %s WHERE %[3]s) AS b USING (child)
 			WHERE NOT found OR a.attr != b.attr OR a.events != b.events`, c.table("changed"), c.table("now"), some, c.table("was")),
+		// Whose last row was replaced is in no region any more.
+		fmt.Sprintf(`INSERT INTO %s (child, moved, regions) SELECT child, %d, arrayDistinct([0, region]) FROM %s
+			WHERE %s AND child NOT IN (SELECT child FROM %s WHERE late AND %[4]s)`, c.table("changed"), vanished, c.table("was"), some, c.table("now")),
 	}
 }
+
+// vanished is the move of a child who is in no region any more, the country included.
+const vanished = 2
 
 // regionOf is the SQL of a child's region, by the finest level of the dimension of
 // children's regions; where only events have one, by the vote that such a dimension
@@ -152,8 +188,8 @@ func (c *counting) changes(ctx context.Context, uploaders map[gateway.LoadID]gat
 		return nil, err
 	}
 	// Who left a region is one of its children too.
-	err = c.triples(ctx, fmt.Sprintf(`SELECT r, count(), countIf(moved AND r != 0 AND r != n.region) FROM %s AS c ARRAY JOIN regions AS r
-		INNER JOIN (SELECT child, region FROM %s WHERE late) AS n USING (child) GROUP BY r`, c.table("changed"), c.table("now")),
+	err = c.triples(ctx, fmt.Sprintf(`SELECT r, count(), countIf(moved = %d OR moved AND r != 0 AND r != n.region) FROM %s AS c ARRAY JOIN regions AS r
+		LEFT JOIN (SELECT child, region FROM %s WHERE late) AS n USING (child) GROUP BY r`, vanished, c.table("changed"), c.table("now")),
 		func(r, n, left uint64) error {
 			at(r).Changed = n
 			at(r).Children += left

@@ -28,7 +28,10 @@ type Build struct {
 	// Units are the units of the loads of contracts that declare units, by the
 	// registry's numbers, 0 for none: who sent them, never a column of theirs
 	// (disclosure.md 2.4 rule 2). Other loads need none.
-	Units     map[gateway.LoadID]int
+	Units map[gateway.LoadID]int
+	// Order is of all batches of Snapshot. Where it has corrections they replace earlier
+	// records; without it nothing does.
+	Order     []Ordered
 	RecordCap int                   // most records of one child that count in a cell, 1 to 65,535
 	Progress  func(done, total int) // in grouping sets; may be nil
 }
@@ -145,7 +148,7 @@ func (c *counting) table(kind string) string {
 }
 
 // buildTables are the tables of a build, and of a comparison before it.
-var buildTables = []string{"loads", "children", "events", "kids", "now", "was", "changed"}
+var buildTables = []string{"loads", "children", "events", "kids", "now", "was", "changed", "ordered", "replaced"}
 
 // derive makes the tables of the build.
 func (c *counting) derive(ctx context.Context) error {
@@ -176,7 +179,11 @@ func (c *counting) link(ctx context.Context, tables []string) error {
 			return err
 		}
 	}
-	err := c.numberChildren(ctx)
+	err := c.findReplaced(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.numberChildren(ctx)
 	if err != nil {
 		return err
 	}

@@ -193,18 +193,21 @@ func (c *counting) holdsSets(d *gateway.Dimension) bool {
 func (c *counting) union(selected []string) string {
 	var parts []string
 	for i, contract := range c.contracts {
-		columns, from := []string{gateway.ColumnPID}, c.w.rowsTable(contract.ID)
+		columns, from, where := []string{gateway.ColumnPID}, c.w.rowsTable(contract.ID), c.seen(contract, c.views)
+		if c.compared(contract) {
+			from, where = from+c.joinReplaced(contract), where+" OR "+c.seen(contract, c.closed)
+		}
 		for _, name := range selected {
 			if name == "Unit" {
-				var unit string
-				from, unit = c.unitOf(contract)
+				join, unit := c.unitOf(contract)
+				from += join
 				columns = append(columns, unit)
 				continue
 			}
 			columns = append(columns, c.column(contract, i+1, name))
 		}
 		parts = append(parts, fmt.Sprintf("SELECT %s FROM %s WHERE pid != toFixedString('', 16) AND (%s)",
-			strings.Join(columns, ", "), from, c.seen(contract, c.views)))
+			strings.Join(columns, ", "), from, where))
 	}
 	return strings.Join(parts, " UNION ALL ")
 }
@@ -219,7 +222,9 @@ func (c *counting) column(contract *gateway.Contract, sector int, name string) s
 	case "Day":
 		return c.date(contract, gateway.ColumnDay) + " AS Day"
 	case lateColumn:
-		return fmt.Sprintf("if(%s, toUInt64(0), %s) AS %s", c.seen(contract, c.closed), loadColumn, lateColumn)
+		return c.lateBy(contract) + " AS " + lateColumn
+	case goneColumn:
+		return c.gone(contract) + " AS " + goneColumn
 	}
 	for _, column := range c.columns {
 		if column.event() != name {
@@ -296,7 +301,7 @@ func (c *counting) eventColumns() []string {
 		names = append(names, column.event())
 	}
 	if c.closed != nil {
-		names = append(names, lateColumn)
+		names = append(names, lateColumn, goneColumn)
 	}
 	if c.units.counted() {
 		names = append(names, "Unit")
@@ -317,20 +322,19 @@ func (c *counting) createTables() []string {
 		}
 	}
 	if c.closed != nil {
-		events.WriteString(", " + lateColumn + " UInt64")
+		events.WriteString(", " + lateColumn + " UInt64, " + goneColumn + " UInt8")
 	}
 	if c.units.counted() {
 		events.WriteString(", Unit UInt32")
 	}
-	return []string{
-		"CREATE TABLE " + c.table("loads") + " (load_id UInt64, UnitOfLoad UInt32) ENGINE = MergeTree ORDER BY load_id" + unsafeSettings,
-		"CREATE TABLE " + c.table("children") + ` (pid FixedString(16), child UInt32, rk UInt64 CODEC(NONE))
-			ENGINE = MergeTree ORDER BY child` + unsafeSettings,
-		"CREATE TABLE " + c.table("events") + ` (child UInt32, rk UInt64, Sector UInt8, Day Int32, Quarter UInt16` + events.String() + `)
-			ENGINE = MergeTree ORDER BY child` + unsafeSettings,
-		"CREATE TABLE " + c.table("kids") + ` (rk UInt64 CODEC(NONE), attr UInt64, ev Array(` + c.word + `)` + sets.String() + `)
-			ENGINE = MergeTree ORDER BY tuple()` + unsafeSettings,
-	}
+	return append(c.createReplaced(),
+		"CREATE TABLE "+c.table("loads")+" (load_id UInt64, UnitOfLoad UInt32) ENGINE = MergeTree ORDER BY load_id"+unsafeSettings,
+		"CREATE TABLE "+c.table("children")+` (pid FixedString(16), child UInt32, rk UInt64 CODEC(NONE))
+			ENGINE = MergeTree ORDER BY child`+unsafeSettings,
+		"CREATE TABLE "+c.table("events")+` (child UInt32, rk UInt64, Sector UInt8, Day Int32, Quarter UInt16`+events.String()+`)
+			ENGINE = MergeTree ORDER BY child`+unsafeSettings,
+		"CREATE TABLE "+c.table("kids")+` (rk UInt64 CODEC(NONE), attr UInt64, ev Array(`+c.word+`)`+sets.String()+`)
+			ENGINE = MergeTree ORDER BY tuple()`+unsafeSettings)
 }
 
 // insertEvents gives every row its child's number. Rows of a batch that was

@@ -71,15 +71,14 @@ func (c *counting) insertLoads(ctx context.Context) error {
 	})
 }
 
-// unitOf is the SQL of a contract's rows with the units of their loads, and of the
-// column that a record's unit is read from.
-func (c *counting) unitOf(contract *gateway.Contract) (from, column string) {
-	from = c.w.rowsTable(contract.ID)
+// unitOf is the SQL that joins the units of their loads to a contract's rows, and of
+// the column that a record's unit is read from.
+func (c *counting) unitOf(contract *gateway.Contract) (join, column string) {
 	if !contract.Unit {
-		return from, "toUInt32(0) AS Unit"
+		return "", "toUInt32(0) AS Unit"
 	}
 	// A load that is not in the table reads as 0, and so as one without a unit.
-	return from + " LEFT ANY JOIN " + c.table("loads") + " USING (load_id)",
+	return " LEFT ANY JOIN " + c.table("loads") + " USING (load_id)",
 		fmt.Sprintf("if(UnitOfLoad = 0, toUInt32(%d), UnitOfLoad) AS Unit", c.units.known()+1)
 }
 

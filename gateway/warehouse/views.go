@@ -52,8 +52,8 @@ func viewsOf(bySnapshot map[uint64][]int) []view {
 func (c *counting) seen(contract *gateway.Contract, views []view) string {
 	var some []string
 	for _, v := range views {
-		some = append(some, fmt.Sprintf("(%s IN (%s) AND %s IN (%s))",
-			gateway.ColumnQuarter, join(v.quarters), loadColumn, c.w.visible(contract.ID, v.snapshot)))
+		some = append(some, fmt.Sprintf("(%s IN (%s) AND %s IN (%s)%s)",
+			gateway.ColumnQuarter, join(v.quarters), loadColumn, c.w.visible(contract.ID, v.snapshot), c.notReplaced(contract, v.snapshot)))
 	}
 	return strings.Join(some, " OR ")
 }
