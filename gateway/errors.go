@@ -56,6 +56,9 @@ type Error struct {
 	Kind   Kind
 	Detail string // one clear sentence: what is wrong, where, what to do
 	Err    error  // may be nil; never shown to the caller
+	// Limit names the limit that was met, if that is what failed: a setting of the
+	// gateway's, so that a program can tell one limit from another.
+	Limit string
 	// Problems are the row problems of a refused batch, if that is what failed.
 	Problems *Problems
 	// Report is the same for people: with how the file was read, grouped.

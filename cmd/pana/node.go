@@ -22,6 +22,7 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/api"
 	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/inbox"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/gateway/warehouse/engine"
@@ -31,12 +32,12 @@ import (
 
 // paths are the files of a data directory.
 type paths struct {
-	data, keyring, identity, registry, engine string
+	data, keyring, identity, registry, engine, inbox string
 }
 
 func pathsOf(data string) paths {
 	in := func(name string) string { return filepath.Join(data, name) }
-	return paths{data, in("keyring.age"), in("identity.txt"), in("registry.db"), in("engine")}
+	return paths{data, in("keyring.age"), in("identity.txt"), in("registry.db"), in("engine"), in("inbox")}
 }
 
 // lock takes a data directory for this process. One that others may enter is
@@ -182,10 +183,23 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	if err != nil {
 		return nil, err
 	}
+	pieces, err := n.openInbox(c)
+	if err != nil {
+		return nil, err
+	}
 	return exchange.New(ctx, exchange.Options{
-		Dir: spools, Registry: n.registry, Warehouse: house, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
+		Registry: n.registry, Warehouse: house, Inbox: pieces, Dir: spools, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		Twin: twin, FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
+	})
+}
+
+// openInbox opens the place where uploads in pieces wait until they are whole.
+func (n *node) openInbox(c *cli) (*inbox.Inbox, error) {
+	sealed := n.keys.Envelope(rand.Reader, "inbox")
+	return inbox.New(inbox.Options{
+		Dir: pathsOf(n.config.Data).inbox, Seal: sealed.Seal, Open: sealed.Open, Now: c.now, Free: n.freeDisk,
+		Limits: inbox.Limits{Reserve: minFreeDisk},
 	})
 }
 

@@ -104,6 +104,8 @@ func (s *server) routes(r chi.Router) {
 	r.Get("/contracts/{contract}/template.csv", s.handle(s.template))
 	r.Post("/contracts/{contract}/batches", s.handle(s.may(gateway.ActUpload, s.upload)))
 
+	s.uploadRoutes(r)
+
 	r.Get("/batches", s.handle(s.batches))
 	r.Get("/batches/{batch}", s.handle(s.batch))
 	r.Get("/batches/{batch}/receipt", s.handle(s.receipt))
@@ -137,7 +139,7 @@ func (s *server) allowed(r *http.Request) string {
 		path = r.URL.Path
 	}
 	var methods []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
 		if !s.router.Match(chi.NewRouteContext(), method, path) {
 			continue
 		}

@@ -88,6 +88,11 @@ func (s *server) upload(r *http.Request, caller gateway.Caller) (answer, error) 
 	if err != nil {
 		return answer{}, err
 	}
+	return receiptAnswer(done), nil
+}
+
+// receiptAnswer is how a batch that was accepted, or accepted before, looks.
+func receiptAnswer(done exchange.Uploaded) answer {
 	a := answer{
 		status: http.StatusCreated, media: "application/json", body: done.Receipt,
 		location: "/v1/batches/" + url.PathEscape(string(done.Batch)),
@@ -95,40 +100,49 @@ func (s *server) upload(r *http.Request, caller gateway.Caller) (answer, error) 
 	if done.Repeated {
 		a.status = http.StatusOK
 	}
-	return a, nil
+	return a
 }
 
 func (s *server) uploadRequest(r *http.Request) (exchange.Upload, error) {
-	u := exchange.Upload{Contract: gateway.ContractID(chi.URLParam(r, "contract")), MaxRows: s.Limits.Rows}
 	q, err := query(r)
+	if err != nil {
+		return exchange.Upload{}, err
+	}
+	u, err := s.describedUpload(r.Header, q, gateway.ContractID(chi.URLParam(r, "contract")))
 	if err != nil {
 		return u, err
 	}
+	if r.ContentLength > s.Limits.BodyBytes {
+		return u, s.tooLarge()
+	}
+	u.Size = max(r.ContentLength, 0)
+	b := r.Body.(*body) // limitBody made it one
+	b.limit = s.Limits.BodyBytes
+	u.Body = b
+	return u, nil
+}
+
+func (s *server) tooLarge() error { return bodyTooLarge(s.Limits.BodyBytes) }
+
+// describedUpload is what headers and query say of an upload.
+func (s *server) describedUpload(h http.Header, q url.Values, contract gateway.ContractID) (u exchange.Upload, err error) {
+	u = exchange.Upload{Contract: contract, MaxRows: s.Limits.Rows}
 	u.Manifest, err = manifest(q)
 	if err != nil {
 		return u, err
 	}
 	if u.Manifest.Kind != gateway.Nothing { // which has no file
-		u.Said, err = said(r.Header, q)
+		u.Said, err = said(h, q)
 		if err != nil {
 			return u, err
 		}
 	}
-	u.Key, err = idempotencyKey(r.Header)
+	u.Key, err = idempotencyKey(h)
 	if err != nil {
 		return u, err
 	}
-	u.Digest, err = contentDigest(r.Header)
-	if err != nil {
-		return u, err
-	}
-	if r.ContentLength > s.Limits.BodyBytes {
-		return u, gateway.Errorf(gateway.TooLarge, "the batch has more than %d bytes; split it", s.Limits.BodyBytes)
-	}
-	b := r.Body.(*body) // limitBody made it one
-	b.limit = s.Limits.BodyBytes
-	u.Body = b
-	return u, nil
+	u.Digest, err = contentDigest(h)
+	return u, err
 }
 
 // idempotencyKey reads the header of draft-ietf-httpapi-idempotency-key-header,

@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -20,6 +21,9 @@ import (
 // it, unless it ends before: a sender of one byte a second would hold a place
 // among the uploads for years (trust.md 6.4, B22).
 const pace = 16 << 10
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
 
 // A body is the body of a request: bounded in bytes, and given up when it comes
 // too slowly or its request ends. Only the time spent waiting for bytes counts, so
@@ -34,7 +38,10 @@ type body struct {
 	window   int           // bytes that came in it
 	now      func() time.Time
 	deadline func(time.Time) error
-	failure  error // what ended the reading before the body's end, if anything did
+	failure  error      // what ended the reading before the body's end, if anything did
+	mu       sync.Mutex // guards what follows, and the order of deadlines
+	stopped  bool
+	ended    bool
 }
 
 // limitBody puts a [body] in the place of the request's own. The deadline that it
@@ -52,7 +59,39 @@ func (s *server) limitBody(w http.ResponseWriter, r *http.Request) {
 
 // wait lets the next read take what is left of the window. Where the connection
 // has no deadlines the server's own timeouts stand.
-func (b *body) wait() { _ = b.deadline(b.now().Add(b.left)) }
+func (b *body) wait() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_ = b.deadline(b.now().Add(b.left))
+	if b.stopped {
+		_ = b.deadline(longAgo)
+	}
+}
+
+// stop ends the reading, from another goroutine: the sender has come again. Behind
+// the end of the body it does nothing: the connection is for other requests then.
+func (b *body) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.stopped = true
+		_ = b.deadline(longAgo)
+	}
+}
+
+// end takes the deadline away: the server goes on to watch for the client's leaving.
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	_ = b.deadline(time.Time{})
+}
+
+func (b *body) wasStopped() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopped
+}
 
 // Read reads into p. Its errors hold nothing of the body or of the connection.
 func (b *body) Read(p []byte) (int, error) {
@@ -80,17 +119,24 @@ func (b *body) next(p []byte) (int, error) {
 	}
 	switch {
 	case b.read > b.limit:
-		return 0, gateway.Errorf(gateway.TooLarge, "the body has more than %d bytes; split it", b.limit)
+		return 0, bodyTooLarge(b.limit)
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
-		// The server goes on to watch for the client's leaving, under no deadline.
-		_ = b.deadline(time.Time{})
+		b.end()
 		return n, io.EOF
+	case b.wasStopped():
+		return n, errCut
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, errSlow
 	}
 	return n, errCut
+}
+
+func bodyTooLarge(limit int64) error {
+	e := gateway.Errorf(gateway.TooLarge, "the body has more than %d bytes; split it", limit)
+	e.Limit = "body-bytes"
+	return e
 }
 
 // mediaIs reports whether a header names a media type; parameters but a UTF-8

@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/exchange"
 )
+
+// ErrTusVersion is errTusVersion.
+var ErrTusVersion = errTusVersion
 
 // Pace is how many bytes of a body must come in each idle time.
 const Pace = pace
@@ -40,6 +44,13 @@ func Slugs() []string {
 		formOf(errNoMethod, gateway.Invalid, nil).slug, formOf(errSlow, gateway.Invalid, nil).slug, formOf(errRate, gateway.Overloaded, nil).slug,
 		formOf(nil, gateway.Invalid, &gateway.Error{Problems: &gateway.Problems{}}).slug,
 		formOf(nil, gateway.Invalid, &gateway.Error{Problems: &gateway.Problems{Ended: true}}).slug,
+	}
+	for _, err := range []error{ErrTusVersion, exchange.ErrChecksum, &exchange.OffsetError{}} {
+		f, _ := tusForm(err)
+		slugs = append(slugs, f.slug)
+	}
+	for _, limit := range limits {
+		slugs = append(slugs, "limit-"+limit)
 	}
 	for _, f := range forms {
 		slugs = append(slugs, f.slug)

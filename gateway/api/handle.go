@@ -147,8 +147,10 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 	for name, value := range a.header {
 		h.Set(name, value)
 	}
-	h.Set("Content-Type", a.media)
-	h.Set("Content-Length", strconv.Itoa(len(a.body))) // HEAD says it too
+	if a.status != http.StatusNoContent { // which has neither (RFC 9110 8.6)
+		h.Set("Content-Type", a.media)
+		h.Set("Content-Length", strconv.Itoa(len(a.body))) // HEAD says it too
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Request-Id", e.request)
 	if e.caller.Role != "" {

@@ -22,6 +22,7 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/api"
 	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/inbox"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/gateway/warehouse/engine"
@@ -49,6 +50,7 @@ type stack struct {
 	registry *registry.Registry
 	house    *warehouse.Warehouse
 	later    atomic.Int64      // added to the clock
+	inbox    string            // its directory
 	keys     map[string]string // tokens, by who holds them
 	ids      map[string]string // ids of the keys
 }
@@ -57,6 +59,7 @@ type stack struct {
 type parts struct {
 	exchange *exchange.Options
 	api      *api.Options
+	inbox    *inbox.Options
 }
 
 // logged is what a gateway logged.
@@ -123,9 +126,13 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 		Now: now, Rand: rand.Reader, Log: log,
 	}
 	ao := api.Options{Describe: func(code gateway.ProblemCode, _ string) string { return "message of " + string(code) }, Log: log, Now: now, TableSchema: configs.TableSchema, Template: configs.Template}
+	held := ring.Envelope(rand.Reader, "inbox")
+	io := inbox.Options{Dir: filepath.Join(t.TempDir(), "inbox"), Seal: held.Seal, Open: held.Open, Now: now}
 	for _, c := range change {
-		c(parts{&eo, &ao})
+		c(parts{&eo, &ao, &io})
 	}
+	eo.Inbox = must(inbox.New(io))(t)
+	s.inbox = io.Dir
 	ao.Exchange = must(exchange.New(t.Context(), eo))(t)
 	s.serve(t, must(api.New(ao))(t), log)
 	s.register(t)

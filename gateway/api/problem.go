@@ -34,6 +34,9 @@ var forms = map[gateway.Kind]form{
 // formOf chooses the form of an error: by its cause where HTTP has a status for
 // that, by its kind else.
 func formOf(err error, kind gateway.Kind, e *gateway.Error) form {
+	if f, ok := tusForm(err); ok {
+		return f
+	}
 	switch {
 	case errors.Is(err, errNoMethod):
 		return form{http.StatusMethodNotAllowed, "method-not-allowed", "Not a method of this address"}
@@ -46,8 +49,16 @@ func formOf(err error, kind gateway.Kind, e *gateway.Error) form {
 	case kind == gateway.Invalid && e != nil && e.Problems != nil:
 		return form{http.StatusUnprocessableEntity, "refused-batch", "The batch was refused"}
 	}
-	return forms[kind]
+	f := forms[kind]
+	if e != nil && e.Limit != "" {
+		f.slug = "limit-" + e.Limit
+	}
+	return f
 }
+
+// limits are what a problem of type "limit-NAME" may name: each is a setting, or a
+// group of settings, of gateway.yaml. The status is that of the error's kind.
+var limits = []string{"body-bytes", "rows", "uploads"}
 
 // Failures that HTTP has a status of its own for, and the domain no kind.
 var (
@@ -98,6 +109,7 @@ func problem(err error, request string, describe func(gateway.ProblemCode) strin
 		body = []byte(`{"type":"urn:pana:problem:internal","status":500}`)
 	}
 	a := answer{status: d.Status, media: "application/problem+json", body: append(body, '\n'), header: map[string]string{}}
+	tusHeaders(err, a.header)
 	switch kind {
 	case gateway.Unauthenticated:
 		a.header["WWW-Authenticate"] = `Bearer realm="pana"`

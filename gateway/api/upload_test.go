@@ -170,7 +170,7 @@ func TestOneAtATime(t *testing.T) {
 	second.send(t, other.content[:1000])
 	s.underWay(t, "health", gateway.BatchLoading)
 	r = s.want(t, http.StatusServiceUnavailable, sending("other-police", "police", file))
-	if r.slug(t) != "overloaded" || r.header.Get("Retry-After") == "" {
+	if r.slug(t) != "limit-uploads" || r.header.Get("Retry-After") == "" {
 		t.Errorf("the third is told %s, Retry-After %q", r.slug(t), r.header.Get("Retry-After"))
 	}
 	r.golden(t)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/inbox"
 	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
@@ -29,11 +30,12 @@ import (
 	"github.com/pana-exchange/pana/policies"
 )
 
-// Options says what an [Exchange] works with. All fields but Dir, FreeDisk,
+// Options says what an [Exchange] works with. All fields but Inbox, Dir, FreeDisk,
 // Witnessed, Elapsed and Twin are required.
 type Options struct {
 	Registry    *registry.Registry
 	Warehouse   *warehouse.Warehouse
+	Inbox       *inbox.Inbox // holds uploads that come in pieces; nil: there are none
 	Keys        *pseudonym.Keyring
 	Policies    *policies.Set
 	Notice      string // where the policies come from, said in every answer
@@ -54,6 +56,7 @@ type Options struct {
 type Limits struct {
 	Uploads     int           // uploads under way at once; default 8
 	OfAgency    int           // of one agency; default half of Uploads
+	Bytes       int64         // of all uploads under way, as they are sent; default 64 GiB
 	Lease       time.Duration // how long an attempt may be silent; default 30 s
 	MinFreeDisk uint64        // bytes below which uploads are refused; default 1 GB
 	SweepAfter  time.Duration // age of a dead load before its rows are erased; default 1 h
@@ -65,13 +68,16 @@ type Exchange struct {
 	Options
 	inForce   atomic.Pointer[policies.Set]
 	contracts map[gateway.ContractID]*gateway.Contract
-	uploads   chan struct{} // one token for each upload under way
 	under     sync.Map      // of uploads under way, by load: *atomic.Int64, the rows sent
+	ending    chan struct{} // closed when Run ends
 
 	mu        sync.Mutex // guards what follows; never held while waiting for anything
-	sending   map[gateway.AgencyID]int
+	admitted  admitted
+	meters    map[*meter]struct{} // of uploads under way
 	published map[gateway.ReleaseID]*disclosure.Published
 	closed    map[gateway.ReleaseID]bool // releases that never answer again: their cells are not kept
+
+	beginning sync.Mutex // held while an upload in pieces is begun
 }
 
 // New returns an exchange over prepared parts: it makes the tables of the
@@ -82,8 +88,9 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 	x := &Exchange{
 		Options:   o,
 		contracts: map[gateway.ContractID]*gateway.Contract{},
-		uploads:   make(chan struct{}, o.Limits.Uploads),
-		sending:   map[gateway.AgencyID]int{},
+		ending:    make(chan struct{}),
+		admitted:  admitted{of: map[gateway.AgencyID]int{}},
+		meters:    map[*meter]struct{}{},
 		published: map[gateway.ReleaseID]*disclosure.Published{},
 		closed:    map[gateway.ReleaseID]bool{},
 	}
@@ -101,6 +108,9 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 	}
 	if err := o.Warehouse.DropBuilds(ctx); err != nil {
 		return nil, fmt.Errorf("dropping what a killed build left: %w", err)
+	}
+	if err := x.recoverInbox(ctx); err != nil {
+		return nil, err
 	}
 	// This process is the registry's only owner, so whoever held a lease is gone:
 	// its agency need not wait for the lease to run out.
@@ -137,6 +147,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.OfAgency == 0 {
 		l.OfAgency = max(1, l.Uploads/2)
+	}
+	if l.Bytes == 0 {
+		l.Bytes = 64 << 30
 	}
 	if l.Lease == 0 {
 		l.Lease = 30 * time.Second
@@ -178,9 +191,10 @@ func (x *Exchange) admit(ctx context.Context, c *gateway.Contract) error {
 func (x *Exchange) Run(ctx context.Context) {
 	var erasing sync.WaitGroup
 	erasing.Go(func() {
-		x.every(ctx, "erasure", func() error { return errors.Join(x.erasePending(ctx), x.sweep(ctx)) })
+		x.every(ctx, "erasure", func() error { return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepInbox()) })
 	})
 	x.every(ctx, "recovery", func() error { return x.settle(ctx) })
+	close(x.ending)
 	erasing.Wait()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

@@ -28,8 +28,10 @@ type Upload struct {
 	Digest   [sha256.Size]byte // of the body, as the Content-Digest header declares it
 	Manifest gateway.Manifest
 	Said     gateway.Said // of the file
-	Body     io.Reader
-	MaxRows  int // 0: no limit
+	Body     io.Reader    `json:"-"`
+	MaxRows  int          // 0: no limit
+	Size     int64        // of the body, where it is known; else 0
+	held     string       // id of the upload of the inbox that this is
 }
 
 // Uploaded is the answer to an upload: the receipt's bytes, and whether this
@@ -45,28 +47,21 @@ type Uploaded struct {
 // file; or Conflict while another attempt is under way; or Mismatch when the key
 // was used for other content. Whatever it returns, the batch is whole or absent.
 func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) (Uploaded, error) {
-	c, err := x.contractFor(ctx, caller, u.Contract, gateway.ActUpload)
+	c, err := x.mayUpload(ctx, caller, u)
 	if err != nil {
 		return Uploaded{}, err
-	}
-	if c.Unit && caller.Unit == 0 {
-		return Uploaded{}, gateway.Errorf(gateway.Forbidden,
-			"batches of %s are sent by parts of an agency, and your key is not registered for one; ask the operator for a key with a unit", c.ID)
 	}
 	plan, err := x.inForce.Load().Plan(ctx, c)
 	if err != nil {
 		return Uploaded{}, fmt.Errorf("planning contract %s: %w", c.ID, err)
 	}
-	if u.Manifest.PeriodTo > gateway.DayOf(x.Now()) {
-		// What has not happened yet cannot have been reported, and a horizon beyond
-		// today would make of every "cannot tell" a "not reached" (domain.md 3.1).
-		return Uploaded{}, gateway.Errorf(gateway.Invalid, "period_to lies in the future: a batch reports what has happened")
-	}
-	leave, err := x.enter(caller.Agency)
+	leave, err := x.enter(caller.Agency, u.Size)
 	if err != nil {
 		return Uploaded{}, err
 	}
 	defer leave()
+	watched, unwatch := x.watch(caller, &u)
+	defer unwatch()
 	u.Body = sender{u.Body}
 	attempt, err := x.Registry.BeginBatch(ctx, registry.Intent{
 		Agency: caller.Agency, Actor: caller.Key, Contract: c.ID, Version: c.Version, Key: u.Key,
@@ -79,8 +74,9 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	if attempt.Receipt != nil {
 		return Uploaded{attempt.Batch, attempt.Receipt, true}, sameContent(u)
 	}
+	watched.begun(attempt.Batch)
 	defer x.under.Delete(attempt.Load)
-	l := &loading{x: x, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New()}
+	l := &loading{x: x, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New(), watched: watched}
 	x.under.Store(attempt.Load, &l.sent)
 	var receipt []byte
 	err = guarded("an upload", func() (err error) { receipt, err = l.run(ctx); return err })
@@ -89,6 +85,24 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 		return Uploaded{}, err
 	}
 	return Uploaded{Batch: attempt.Batch, Receipt: receipt}, nil
+}
+
+// mayUpload refuses what can be refused before a byte of the body is seen.
+func (x *Exchange) mayUpload(ctx context.Context, caller gateway.Caller, u Upload) (*gateway.Contract, error) {
+	c, err := x.contractFor(ctx, caller, u.Contract, gateway.ActUpload)
+	if err != nil {
+		return nil, err
+	}
+	if c.Unit && caller.Unit == 0 {
+		return nil, gateway.Errorf(gateway.Forbidden,
+			"batches of %s are sent by parts of an agency, and your key is not registered for one; ask the operator for a key with a unit", c.ID)
+	}
+	if u.Manifest.PeriodTo > gateway.DayOf(x.Now()) {
+		// What has not happened yet cannot have been reported, and a horizon beyond
+		// today would make of every "cannot tell" a "not reached" (domain.md 3.1).
+		return nil, gateway.Errorf(gateway.Invalid, "period_to lies in the future: a batch reports what has happened")
+	}
+	return c, nil
 }
 
 // guarded turns a panic into an internal error without the panic's value, which
@@ -117,42 +131,6 @@ func (x *Exchange) contractFor(ctx context.Context, caller gateway.Caller, id ga
 		return nil, gateway.Errorf(gateway.Conflict, "contract %s ended on %s; ask the steward for its successor", c.ID, c.Until)
 	}
 	return c, nil
-}
-
-// enter admits one more upload, or says that there are too many, of all or of the
-// agency, or that the disk is nearly full. All is said before the intent is logged.
-func (x *Exchange) enter(agency gateway.AgencyID) (leave func(), err error) {
-	err = x.evidenced()
-	if err != nil {
-		return nil, err
-	}
-	if x.FreeDisk != nil {
-		free, err := x.FreeDisk()
-		if err != nil {
-			return nil, fmt.Errorf("looking at the disk: %w", err)
-		}
-		if free < x.Limits.MinFreeDisk {
-			return nil, gateway.Errorf(gateway.Overloaded, "the gateway's disk is nearly full; try again later, nothing was stored")
-		}
-	}
-	busy := gateway.Errorf(gateway.Overloaded, "too many uploads are under way; try again later, nothing was stored")
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.sending[agency] >= x.Limits.OfAgency {
-		return nil, busy
-	}
-	select {
-	case x.uploads <- struct{}{}:
-	default:
-		return nil, busy
-	}
-	x.sending[agency]++
-	return func() {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.sending[agency]--
-		<-x.uploads
-	}, nil
 }
 
 // sameContent reads the body of a repeated upload, so that a receipt is never
@@ -197,6 +175,7 @@ type loading struct {
 	reader   *pipelines.Reader
 	load     *warehouse.Load // nil until the first block
 	sent     atomic.Int64    // rows
+	watched  *meter
 }
 
 func (l *loading) run(ctx context.Context) ([]byte, error) {
@@ -282,8 +261,9 @@ func (l *loading) decode(ctx context.Context, free <-chan *gateway.Block, full c
 		if err != nil && !atEnd {
 			return err
 		}
+		l.watched.read(l.reader)
 		if l.upload.MaxRows > 0 && l.records() > l.upload.MaxRows {
-			return gateway.Errorf(gateway.TooLarge, "the batch has more than %d rows; split it", l.upload.MaxRows)
+			return tooManyRows(l.upload.MaxRows)
 		}
 		if b.Rows() > 0 {
 			select {
