@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,12 @@ func TestEveryEncodingGivesTheRows(t *testing.T) {
 					}
 					schema := other.Group{"id": e.text, "code": e.text, "maybe": other.Optional(e.text), "n": e.number, "big": big, "day": other.Date()}
 					content := written(t, schema, rows, codec, other.DataPageVersion(version), other.PageBufferSize(3000), other.MaxRowsPerRowGroup(1700))
+					if *update {
+						seed := written(t, schema, rows[:40], codec, other.DataPageVersion(version), other.PageBufferSize(100))
+						if err := os.WriteFile(fmt.Sprintf("testdata/seeds/%s-%d-%s.parquet", name, version, compression), seed, 0o600); err != nil {
+							t.Fatal(err)
+						}
+					}
 					got, err := records(t.Context(), content, limits)
 					if err != nil {
 						t.Fatal(err)
