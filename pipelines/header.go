@@ -36,11 +36,25 @@ func openSource(ctx context.Context, r io.Reader, o *Options, names *columnNames
 	if (o.Said.Format == gateway.FormatXLSX || o.Said.Format == gateway.FormatParquet) && o.Said.Compression != "" {
 		return opened{}, gateway.Errorf(gateway.Unsupported, "a workbook (XLSX) or a Parquet file is compressed in itself; send it as it is, without gzip or zstd")
 	}
-	inside, err := tabular.OpenEnvelope(r, o.Said.Compression, tabular.EnvelopeLimits{Bytes: o.Limits.Bytes, Ratio: int64(o.Limits.Ratio)})
+	inside, closed, err := tabular.OpenEnvelope(r, o.Said.Compression, tabular.EnvelopeLimits{Bytes: o.Limits.Bytes, Ratio: int64(o.Limits.Ratio)})
 	if err != nil {
 		return opened{}, err
 	}
+	f, err := openFormat(ctx, inside, o, names)
+	if err != nil {
+		closed()
+		return f, err
+	}
+	if f.close == nil { // what must be there whole is not compressed
+		f.close = closed
+	}
+	return f, nil
+}
+
+// openFormat opens what is inside the envelope, and reads the header.
+func openFormat(ctx context.Context, inside io.Reader, o *Options, names *columnNames) (opened, error) {
 	var f opened
+	var err error
 	switch o.Said.Format {
 	case "", gateway.FormatCSV:
 		f.src, f.dialect, err = tabular.OpenCSV(ctx, inside, tabular.CSVOptions{RowBytes: o.Limits.RowBytes, Part: o.part, Said: o.Said, Known: names.known})

@@ -268,10 +268,11 @@ func Sniff(head []byte) gateway.Said {
 
 // SniffInside is [Sniff] of the first bytes inside a compressed file.
 func SniffInside(r io.Reader, c gateway.Compression) (gateway.Said, error) {
-	inside, err := tabular.OpenEnvelope(r, c, tabular.EnvelopeLimits{Bytes: 64 << 20, Ratio: 1 << 20})
+	inside, closed, err := tabular.OpenEnvelope(r, c, tabular.EnvelopeLimits{Bytes: 64 << 20, Ratio: 1 << 20})
 	if err != nil {
 		return gateway.Said{}, err
 	}
+	defer closed()
 	head := make([]byte, 1024)
 	n, err := io.ReadFull(inside, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -95,7 +95,6 @@ func contents(t *testing.T) []refusal {
 		{"a workbook as CSV", sending("police", "police", "PK\x03\x04"+canary), 400, "unreadable-file"},
 		{"KOI8-R", sending("police", "police", table(map[string]string{"child_family_name": "\xeb\xc1\xc9\xd2\xcf\xd7\xc1"})).with("Content-Type", "text/csv"), 400, "unreadable-file"},
 		{"not the charset that was said", cell("child_family_name", "\xcaи"), 400, "unreadable-file"},
-		{"B60 Parquet is not read", police(nil).with("Content-Type", "application/vnd.apache.parquet"), 415, "unsupported"},
 		{"a workbook that is none", police(nil).with("Content-Type", workbookType), 400, "unreadable-file"},
 		{"a workbook cut off", sending("police", "police", "PK\x03\x04"+canary).with("Content-Type", workbookType), 400, "unreadable-file"},
 		{"mapping that is none", police(nil).with("Pana-Mapping", canary), 400, "invalid"},
@@ -141,7 +140,7 @@ const batchesPath = "/v1/contracts/police/batches" + period
 func TestContents(t *testing.T) {
 	s := newStack(t, func(p parts) { p.api.Limits = api.Limits{BodyBytes: 1 << 20} })
 	before := s.state(t)
-	for _, c := range contents(t) {
+	for _, c := range append(contents(t), parquetContents(t)...) {
 		t.Run(c.name, func(t *testing.T) {
 			r := s.do(t, c.call)
 			if r.status != c.status || r.slug(t) != c.slug {

@@ -28,29 +28,35 @@ type EnvelopeLimits struct {
 // OpenEnvelope returns what is inside a compressed file. The envelope must be whole:
 // its end and its check sums are part of it, nothing follows it, and in gzip it is
 // one member. Its errors are of the sender's making and hold nothing of the file.
-func OpenEnvelope(src io.Reader, c gateway.Compression, limits EnvelopeLimits) (io.Reader, error) {
+//
+// It is decompressed in a goroutine of its own, a few pieces ahead. Call the function
+// that is returned when no more is to be read, before the source is used otherwise: it
+// ends the goroutine and waits for it.
+func OpenEnvelope(src io.Reader, c gateway.Compression, limits EnvelopeLimits) (io.Reader, func(), error) {
 	e := &envelope{outside: &counter{Reader: src}, limits: limits}
+	closed := func() {}
 	switch c {
 	case "":
-		return src, nil
+		return src, func() {}, nil
 	case gateway.Gzip:
 		buffered := bufio.NewReaderSize(e.outside, 64<<10)
 		member, err := gzip.NewReader(buffered)
 		if err != nil {
-			return nil, e.broken()
+			return nil, nil, e.broken()
 		}
 		member.Multistream(false)
 		e.inside, e.rest = member, buffered
 	case gateway.Zstd:
 		frames, err := zstd.NewReader(e.outside, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
-			return nil, e.broken()
+			return nil, nil, e.broken()
 		}
-		e.inside = frames
+		e.inside, closed = frames, frames.Close
 	default:
-		return nil, gateway.Errorf(gateway.Unsupported, "a file may be compressed by gzip or zstd")
+		return nil, nil, gateway.Errorf(gateway.Unsupported, "a file may be compressed by gzip or zstd")
 	}
-	return e, nil
+	a := readAhead(e, closed)
+	return a, a.Close, nil
 }
 
 // An envelope reads the bytes inside, and counts those on both sides.
