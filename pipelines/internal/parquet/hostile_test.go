@@ -53,16 +53,16 @@ func structure(fields ...field) []byte {
 // A crafted is a file of one column of texts, and what it says of itself: by default
 // the truth.
 type crafted struct {
-	rows, groupRows, values, pageValues int64
-	codec                               int64
-	pages                               [][]byte
-	start, length                       int64 // of the chunk; 0: the truth
-	column                              []field
-	more                                []field // of the footer
-	chunk                               []field
-	elements                            int
-	groups                              int
-	footer                              int64 // length that is claimed; 0: the truth
+	rows, groupRows, values int64
+	codec                   int64
+	pages                   [][]byte
+	start, length           int64 // of the chunk; 0: the truth
+	column                  []field
+	more                    []field // of the footer
+	chunk                   []field
+	elements                int
+	groups                  int
+	footer                  int64 // length that is claimed; 0: the truth
 }
 
 func (c crafted) bytes() []byte {
@@ -232,7 +232,7 @@ func TestHostileFiles(t *testing.T) {
 			if spent := allocated() - before; spent > 4<<20 {
 				t.Errorf("%d bytes were asked for", spent)
 			}
-			if _, ok := errors.AsType[*parquet.FeatureError](err); ok && c.want == errFeature {
+			if _, ok := errors.AsType[*parquet.FeatureError](err); ok && errors.Is(c.want, errFeature) {
 				return
 			}
 			if !errors.Is(err, c.want) || c.want == nil && len(got) != 4 {
@@ -301,7 +301,7 @@ func FuzzFile(f *testing.F) {
 		defer file.Close()
 		var buf []byte
 		var cells []parquet.Cell
-		for n := int64(0); n < 20_000; n++ {
+		for n := range int64(20_000) {
 			buf, cells, err = file.Next(context.Background(), buf[:0], cells[:0])
 			if errors.Is(err, io.EOF) && n != file.Rows() {
 				t.Fatalf("%d records, %d declared", n, file.Rows())

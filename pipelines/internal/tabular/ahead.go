@@ -53,7 +53,7 @@ var errDecompressor = errors.New("the decompressor failed")
 func (a *ahead) run(src io.Reader) {
 	last := piece{err: errDecompressor}
 	defer func() {
-		_ = recover() //nolint:errcheck // see errDecompressor
+		_ = recover() // see errDecompressor
 		select {
 		case a.full <- last:
 		case <-a.stop:

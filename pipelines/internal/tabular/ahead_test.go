@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"bytes"
+	stdgzip "compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -10,8 +11,6 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
-
-	stdgzip "compress/gzip"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -56,7 +55,7 @@ func goroutines(tb testing.TB, before int) {
 // What is read ahead is what was compressed, however it is read, and no goroutine is
 // left.
 func TestEnvelopeGivesTheSameBytes(t *testing.T) {
-	chance := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's
+	chance := rand.New(rand.NewPCG(1, 2))
 	before := runtime.NumGoroutine()
 	for _, n := range []int{0, 1, aheadBytes - 1, aheadBytes, aheadBytes + 1, 5*aheadBytes + 17} {
 		content := make([]byte, n)
