@@ -2,8 +2,9 @@ package gateway
 
 import "fmt"
 
-// BlockRows is the most rows a [Block] holds.
-const BlockRows = 65536
+// BlockRows is the most rows a [Block] holds. The server gathers blocks into large
+// parts whatever their size, so they are small: several are in memory at once.
+const BlockRows = 16384
 
 // A Block is up to [BlockRows] rows after the plan, as columns: the only thing
 // that can be stored. pipelines fills it, warehouse reads it; whoever asked for

@@ -24,6 +24,7 @@ import (
 // readBy reads a file by several goroutines, and returns its rows in the order of
 // their images.
 func readBy(t *testing.T, o Options, src io.Reader, workers int) result {
+	t.Helper()
 	r, err := Open(t.Context(), src, o)
 	if err != nil {
 		return result{err: err}

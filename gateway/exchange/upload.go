@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -220,8 +222,9 @@ func (l *loading) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
-// stream decodes blocks and sends them; while one block is sent the next is
-// decoded. Two blocks go round: memory does not grow with the file.
+// stream decodes blocks, on all processors, and sends them as they are filled. A
+// block for each goroutine and one more go round: memory does not grow with the
+// file.
 func (l *loading) stream(ctx context.Context) error {
 	reader, err := pipelines.Open(ctx, io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
 		Contract: l.contract, Others: l.x.Options.Contracts, Plan: l.plan, Keys: l.x.Keys, Agency: l.caller.Agency,
@@ -232,14 +235,24 @@ func (l *loading) stream(ctx context.Context) error {
 	}
 	l.reader = reader
 	defer reader.Close()
-	free, full := make(chan *gateway.Block, 2), make(chan *gateway.Block)
+	workers := runtime.GOMAXPROCS(0)
+	free, full := make(chan *gateway.Block, workers+2), make(chan *gateway.Block)
 	for range cap(free) {
 		free <- gateway.NewBlock(l.contract.Layout())
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	var decoding sync.WaitGroup
+	decoding.Add(workers)
+	for range workers {
+		group.Go(func() error {
+			defer decoding.Done()
+			return guarded("decoding", func() error { return l.decode(ctx, free, full) })
+		})
+	}
 	group.Go(func() error {
-		defer close(full)
-		return guarded("decoding", func() error { return l.decode(ctx, free, full) })
+		decoding.Wait()
+		close(full)
+		return nil
 	})
 	group.Go(func() error {
 		return guarded("sending", func() error { return l.send(ctx, full, free) })
