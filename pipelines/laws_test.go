@@ -274,7 +274,7 @@ func TestMemoryIsConstant(t *testing.T) {
 }
 
 func TestNoAllocationPerRow(t *testing.T) {
-	data := newGenerator().file(20_000)
+	data := newGenerator().file(16_000)
 	o := testOptions(t)
 	block := gateway.NewBlock(o.Contract.Layout())
 	r, err := Open(t.Context(), bytes.NewReader(data), o)
@@ -283,12 +283,12 @@ func TestNoAllocationPerRow(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if err := r.Next(t.Context(), block); err != nil || block.Rows() != 20_000 {
+	if err := r.Next(t.Context(), block); err != nil || block.Rows() != 16_000 {
 		t.Fatal(err, block.Rows())
 	}
 	runtime.ReadMemStats(&after)
 	if n := after.Mallocs - before.Mallocs; n > 400 {
-		t.Errorf("%d allocations for 20,000 rows", n)
+		t.Errorf("%d allocations for 16,000 rows", n)
 	}
 }
 
