@@ -54,6 +54,10 @@ const (
 	GatewayStop Event = "gateway.stop"
 	ClockStep   Event = "clock.step"
 	FsckFinding Event = "fsck.finding"
+
+	WitnessSilent Event = "witness.silent" // too few witnesses sign the ledger
+	WitnessBack   Event = "witness.back"   // enough do again
+	WitnessFork   Event = "witness.fork"   // one knows another history
 )
 
 var events = []Event{
@@ -66,6 +70,7 @@ var events = []Event{
 	ReleaseIntent, ReleaseBuilt, ReleaseFailed, ReleaseApprove, ReleaseWithdraw, ReleaseSupersede,
 	CellAsk, CellConfirm, CellRead,
 	AuditRead, AuditExport, ConfigStart, GatewayStop, ClockStep, FsckFinding,
+	WitnessSilent, WitnessBack, WitnessFork,
 }
 
 // An Outcome is how it ended. The list is closed too.

@@ -107,7 +107,7 @@ func (p *Policy) takeLog(args []string) string {
 	switch {
 	case err != nil:
 		return "the key of the log is not one"
-	case slices.ContainsFunc(p.Logs, func(k note.Verifier) bool { return sameKey(k, key) }):
+	case p.Knows(key):
 		return "the log is there twice"
 	}
 	p.Logs = append(p.Logs, key)
@@ -194,6 +194,11 @@ func (p *Policy) met(name string, signed []Cosignature) bool {
 		}
 	}
 	return n >= g.least
+}
+
+// Knows reports whether the policy names a log.
+func (p *Policy) Knows(key note.Verifier) bool {
+	return slices.ContainsFunc(p.Logs, func(k note.Verifier) bool { return sameKey(k, key) })
 }
 
 // Keys are the keys of all witnesses.
