@@ -33,6 +33,14 @@ type Config struct {
 	Policies   Policies      `mapstructure:"policies"`
 	Keys       Keys          `mapstructure:"keys"`
 	Limits     Limits        `mapstructure:"limits"`
+	Witness    Witness       `mapstructure:"witness"`
+}
+
+// Witness says who signs the ledger's checkpoints. Without a policy nobody does.
+type Witness struct {
+	Policy    string        `mapstructure:"policy"` // file, a C2SP tlog-policy
+	Every     time.Duration `mapstructure:"every"`
+	StopAfter time.Duration `mapstructure:"stop_after"`
 }
 
 // TLS names the files of the API's certificate and private key.
@@ -98,6 +106,7 @@ var defaults = map[string]any{
 	"clickhouse.tls.mode": "auto", "clickhouse.tls.authority": "",
 	"engine.max_memory": uint64(0), "policies.dir": "",
 	"keys.keyring": "", "keys.identity": "",
+	"witness.policy": "", "witness.every": time.Minute, "witness.stop_after": 4 * time.Hour,
 	"limits.uploads": 8, "limits.body_bytes": int64(16 << 30), "limits.rows": 10_000_000,
 }
 
@@ -297,6 +306,10 @@ func (c *Config) validateLimits() error {
 		return invalid("limits.body_bytes", "must be 1KiB or more")
 	case c.Limits.Rows < 1:
 		return invalid("limits.rows", "must be 1 or more")
+	case c.Witness.Every < time.Second || c.Witness.Every > time.Hour:
+		return invalid("witness.every", "must be from 1s to 1h")
+	case c.Witness.StopAfter < c.Witness.Every || c.Witness.StopAfter > 24*time.Hour:
+		return invalid("witness.stop_after", "must be from witness.every to 24h")
 	case c.Engine.MaxMemory != 0 && c.Engine.MaxMemory < minEngineMemory:
 		return invalid("engine.max_memory", "must be 256MiB or more, or 0")
 	}

@@ -126,6 +126,7 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 		"PANA_CLICKHOUSE_ADDRESSES": "a:1,b:2", "PANA_CLICKHOUSE_NAME": "n", "PANA_CLICKHOUSE_TLS_MODE": "always",
 		"PANA_CLICKHOUSE_TLS_AUTHORITY": "ca", "PANA_ENGINE_MAX_MEMORY": "1GiB", "PANA_POLICIES_DIR": "p", "PANA_KEYS_KEYRING": "r",
 		"PANA_KEYS_IDENTITY": "i", "PANA_LIMITS_UPLOADS": "2", "PANA_LIMITS_BODY_BYTES": "4096", "PANA_LIMITS_ROWS": "5",
+		"PANA_WITNESS_POLICY": "w", "PANA_WITNESS_EVERY": "2s", "PANA_WITNESS_STOP_AFTER": "1h",
 	}
 	maps.Copy(values, passwords)
 	if len(values) != len(defaults) {
@@ -142,6 +143,7 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 		Data: "d", Listen: "0.0.0.0:9", Drain: 2 * time.Second, TLS: TLS{"c", "k"},
 		ClickHouse: ClickHouse{[]string{"a:1", "b:2"}, "n", Passwords{"file", "file", "file", "file"}, ClickHouseTLS{"always", "ca"}},
 		Engine:     Engine{1 << 30}, Policies: Policies{"p"}, Keys: Keys{"r", "i"}, Limits: Limits{2, 4096, 5},
+		Witness: Witness{"w", 2 * time.Second, time.Hour},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)

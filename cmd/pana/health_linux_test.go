@@ -93,12 +93,12 @@ func TestLook(t *testing.T) {
 	dumpable(t)
 	free := n.config.Data
 	n.config.Data = filepath.Join(data, "gone")
-	says(t, n, "the registry cannot be written")
+	says(t, n, "the data directory cannot be looked at")
 	n.config.Data = free
 	if err := n.registry.Close(); err != nil {
 		t.Fatal(err)
 	}
-	says(t, n, "the registry does not answer")
+	says(t, n, "the ledger cannot be written")
 	if err := n.house.Close(); err != nil {
 		t.Fatal(err)
 	}

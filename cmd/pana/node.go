@@ -26,6 +26,7 @@ import (
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/gateway/warehouse/engine"
+	"github.com/pana-exchange/pana/gateway/witness"
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 	"github.com/pana-exchange/pana/policies"
 )
@@ -87,6 +88,7 @@ type node struct {
 	server   *http.Server
 	listener net.Listener
 	house    *warehouse.Warehouse
+	witness  *witness.Witnesses // nil where none is configured
 	health   health
 	log      *slog.Logger
 	closers  []func() error // in the order of opening
@@ -115,6 +117,10 @@ func (n *node) open(ctx context.Context, c *cli) (err error) {
 		return err
 	}
 	n.closers = append(n.closers, n.registry.Close)
+	err = n.openWitnesses(ctx, c)
+	if err != nil {
+		return err
+	}
 	n.house, err = n.openWarehouse(ctx, c)
 	if err != nil {
 		return err
@@ -190,6 +196,7 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	return exchange.New(ctx, exchange.Options{
 		Registry: n.registry, Warehouse: house, Inbox: pieces, Dir: spools, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
+		Witnessed: n.witnessed(), Elapsed: elapsed(),
 		Twin: twin, FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
 	})
 }
@@ -276,6 +283,9 @@ func (n *node) serve(ctx context.Context) error {
 	n.server.BaseContext = func(net.Listener) context.Context { return base }
 	var background sync.WaitGroup
 	background.Go(func() { n.exchange.Run(base) })
+	if n.witness != nil {
+		background.Go(func() { n.witness.Run(base) })
+	}
 	failed := make(chan error, 1)
 	go func() {
 		if n.config.TLS.Certificate != "" {

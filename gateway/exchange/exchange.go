@@ -66,6 +66,7 @@ type Limits struct {
 // An Exchange carries out the use cases. It is safe for concurrent use.
 type Exchange struct {
 	Options
+	clock     *clock // owned by Run; nil where the time of day cannot be checked
 	inForce   atomic.Pointer[policies.Set]
 	contracts map[gateway.ContractID]*gateway.Contract
 	under     sync.Map      // of uploads under way, by load: *atomic.Int64, the rows sent
@@ -120,6 +121,10 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 	if err := x.settle(ctx); err != nil {
 		return nil, err
 	}
+	if err := x.clockAtStart(ctx); err != nil {
+		return nil, err
+	}
+	x.clock = newClock(o.Now, o.Elapsed)
 	return x, x.logStart(ctx)
 }
 
@@ -193,7 +198,7 @@ func (x *Exchange) Run(ctx context.Context) {
 	erasing.Go(func() {
 		x.every(ctx, "erasure", func() error { return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepInbox()) })
 	})
-	x.every(ctx, "recovery", func() error { return x.settle(ctx) })
+	x.every(ctx, "recovery", func() error { return errors.Join(x.watchClock(ctx), x.settle(ctx)) })
 	close(x.ending)
 	erasing.Wait()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

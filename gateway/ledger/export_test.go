@@ -317,4 +317,3 @@ func BenchmarkVerifyExport(b *testing.B) {
 	perLeaf := b.Elapsed().Seconds() / float64(b.N) / leaves
 	b.ReportMetric(perLeaf*1e6, "s/1M-leaves")
 }
-

@@ -422,6 +422,9 @@ func TestCheckpointFileFails(t *testing.T) {
 	if _, err := r.BeginBatch(t.Context(), intent("police-a", "k2", "more")); !errors.Is(err, gateway.Internal) {
 		t.Fatalf("got %v", err)
 	}
+	if err := r.Probe(t.Context()); !errors.Is(err, gateway.Internal) {
+		t.Fatalf("readiness: got %v", err)
+	}
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func keysBeside(path string) (Options, error) {
 // Whatever was acknowledged before kill -9 is there after it, whole, and the ledger
 // verifies (trust.md L8).
 func TestKill(t *testing.T) {
-	kills := 25
+	kills := 200
 	if testing.Short() {
 		kills = 5
 	}
@@ -90,7 +90,7 @@ func TestKill(t *testing.T) {
 	}
 	acked := 0
 	for i := range kills {
-		lines := killOne(t, path, 1+i*3)
+		lines := killOne(t, path, 1+i%50)
 		acked += len(lines)
 		checkAfterKill(t, opt, lines)
 	}
