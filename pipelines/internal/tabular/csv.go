@@ -13,7 +13,7 @@ import (
 
 // slack is how many bytes behind the data of the scanner's buffer may be read as
 // words; they are zero, so that nothing there looks like a separator.
-const slack = 32
+const slack = 64
 
 // bufferBytes is how much of the file is held at once, and in one part, unless a row
 // may be longer.
@@ -122,9 +122,9 @@ func differs(w, pattern uint64) uint64 {
 	return (x & lows) + lows | x
 }
 
-// record scans one record from start, eight bytes at a time. It reports false
+// recordByWords scans one record from start, eight bytes at a time. It reports false
 // when the data ends first or the line is empty.
-func (s *CSV) record() (gateway.ProblemCode, bool) {
+func (s *CSV) recordByWords() (gateway.ProblemCode, bool) {
 	buf, end := s.row.Buf, s.end
 	if s.start < end && (buf[s.start] == '\n' || buf[s.start] == '\r' && buf[s.start+1] == '\n') {
 		return "", false
