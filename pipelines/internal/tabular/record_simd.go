@@ -20,7 +20,8 @@ func (s *CSV) record() (gateway.ProblemCode, bool) {
 // stride is how many bytes recordByMarks looks at at once, one bit each.
 const stride = 64
 
-// recordByMarks is recordByWords, 64 bytes at a time.
+// recordByMarks is recordByWords, 64 bytes at a time, which in turn are looked at
+// only where they are marked (BenchmarkScannerASCII: half of the time).
 func (s *CSV) recordByMarks() (gateway.ProblemCode, bool) {
 	buf, end := s.row.Buf, s.end
 	if s.start < end && (buf[s.start] == '\n' || buf[s.start] == '\r' && buf[s.start+1] == '\n') {
@@ -46,7 +47,8 @@ func (s *CSV) recordByMarks() (gateway.ProblemCode, bool) {
 			}
 			i := pos + bits.TrailingZeros64(other)
 			if ends&other != 0 {
-				s.row.Cells = append(cells, Span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
+				cells = append(cells, Span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
+				s.row.Cells = cells
 				return s.finish(i+1, suspect|odd&(other-1) != 0)
 			}
 			if quotes ^= other; i > from {
@@ -95,8 +97,8 @@ func (s *CSV) cellIn(pos, i int, quotes, ends uint64) (cell Span, next int, whol
 	if last == 0 || ends&(last-1) != 0 {
 		return Span{}, 0, false
 	}
-	close := pos + bits.TrailingZeros64(last)
-	cell, next = Span{int32(i + 1), int32(close), Plain}, close+1 //nolint:gosec // inside the buffer
+	end := pos + bits.TrailingZeros64(last)
+	cell, next = Span{int32(i + 1), int32(end), Plain}, end+1 //nolint:gosec // inside the buffer
 	if s.row.Buf[next] == '\r' && s.row.Buf[next+1] == '\n' {
 		next++
 	}

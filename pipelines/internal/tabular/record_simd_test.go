@@ -57,7 +57,7 @@ func FuzzMarks(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, ahead uint8) {
 		data = append(bytes.Repeat([]byte{'.'}, int(ahead)%150), data...)
-		byWords, byMarks := newCSV(bytes.NewReader(data), 300), newCSV(bytes.NewReader(data), 300)
+		byWords, byMarks := newCSV(bytes.NewReader(data), 1024, 300), newCSV(bytes.NewReader(data), 1024, 300)
 		want := scanned(byWords, func() (string, bool) { code, done := byWords.recordByWords(); return string(code), done })
 		got := scanned(byMarks, func() (string, bool) { code, done := byMarks.recordByMarks(); return string(code), done })
 		if !reflect.DeepEqual(got, want) || byWords.start != byMarks.start {

@@ -35,7 +35,7 @@ func benchmarkScanner(b *testing.B, data []byte) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(data) / rows))
 	src := bytes.NewReader(data)
-	s := newCSV(src, 1<<16)
+	s := newCSV(src, bufferBytes, 1<<16)
 	b.ResetTimer()
 	for n := 0; n < b.N; n += rows {
 		src.Reset(data)
@@ -52,7 +52,10 @@ func benchmarkScanner(b *testing.B, data []byte) {
 	}
 }
 
-func BenchmarkScannerASCII(b *testing.B) { benchmarkScanner(b, agencyRows(4096, "seen by neighbour")) }
+func BenchmarkScannerASCII(b *testing.B) {
+	benchmarkScanner(b, agencyRows(4096, "seen by neighbour"))
+}
+
 func BenchmarkScannerCyrillic(b *testing.B) {
 	benchmarkScanner(b, agencyRows(4096, "сообщил сосед"))
 }
