@@ -34,6 +34,8 @@ const (
 	ActReadAudit      ActionName = "audit.read"
 	ActReadPolicy     ActionName = "policy.read"
 	ActManageAccess   ActionName = "access.manage"
+	ActReadKeys       ActionName = "keys.read"   // states and check values, never a key
+	ActManageKeys     ActionName = "keys.manage" // make, rotate and destroy them, as two people signed
 )
 
 // A Caller is who a request comes from, after its key was checked.

@@ -44,20 +44,20 @@ func TestDecideMatrix(t *testing.T) {
 		gateway.RoleResearcher: {gateway.ActReadContract, gateway.ActReadRelease, gateway.ActAsk},
 		gateway.RoleOfficer: {
 			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
-			gateway.ActReadRisk, gateway.ActReadAudit, gateway.ActApproveRelease, gateway.ActCloseRelease,
+			gateway.ActReadRisk, gateway.ActReadAudit, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActReadKeys,
 		},
 		gateway.RoleSteward: {
 			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch, gateway.ActReadRisk,
 			gateway.ActBuildRelease, gateway.ActCloseRelease,
 		},
-		gateway.RoleOperator: {gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess},
+		gateway.RoleOperator: {gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys},
 		"":                   nil,
 		"root":               nil,
 	}
 	actions := []gateway.ActionName{
 		gateway.ActUpload, gateway.ActReadBatch, gateway.ActWithdrawBatch, gateway.ActReadContract, gateway.ActBuildRelease,
 		gateway.ActReadRelease, gateway.ActReadRisk, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActAsk, gateway.ActReadAudit,
-		gateway.ActReadPolicy, gateway.ActManageAccess, "", "anything",
+		gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys, "", "anything",
 	}
 	for role, allowed := range always {
 		for _, act := range actions {

@@ -426,7 +426,7 @@ func (k *campaign) check() (err error) {
 	if err != nil {
 		return err
 	}
-	visible, err := house.Visible(ctx, "police", snapshot)
+	visible, err := house.Visible(ctx, "police", warehouse.Snapshot{Seq: snapshot})
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func initKeys(ctx context.Context, data, installation string, c *cli) (initialis
 		return initialised{}, gateway.Errorf(gateway.Conflict,
 			"%s is there already: keys are made once; a new operator's key: pana keys operator --data %s", paths.keyring, data)
 	}
-	err = reg.Seal(ctx, keys.KCV())
+	err = reg.Seal(ctx, keys.Epoch(), keys.KCV())
 	if err != nil {
 		return initialised{}, err
 	}

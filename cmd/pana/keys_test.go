@@ -34,7 +34,7 @@ func TestStoppedInit(t *testing.T) {
 					t.Fatal(err)
 				}
 				if done > 2 {
-					err = reg.Seal(t.Context(), keys.KCV())
+					err = reg.Seal(t.Context(), keys.Epoch(), keys.KCV())
 				}
 				if err := errors.Join(err, reg.Close()); err != nil {
 					t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/pipelines/synth"
 )
 
@@ -271,7 +272,7 @@ func (s *stack) state(t *testing.T) string {
 	all := []any{
 		must(s.registry.Published(ctx, 1<<40))(t), must(s.registry.Releases(ctx))(t),
 		must(s.registry.Keys(ctx))(t), must(s.registry.Agencies(ctx))(t),
-		must(s.house.Visible(ctx, "police", must(s.registry.Snapshot(ctx))(t)))(t),
+		must(s.house.Visible(ctx, "police", warehouse.Snapshot{Seq: must(s.registry.Snapshot(ctx))(t)}))(t),
 	}
 	return string(must(json.Marshal(all))(t))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/api"
+	"github.com/pana-exchange/pana/gateway/warehouse"
 )
 
 // TestUploadAndRetries sends a batch, sends it again in three ways, and sends the
@@ -74,7 +75,7 @@ func TestWithdraw(t *testing.T) {
 			t.Errorf("the batch is %s", batch.State)
 		}
 	}
-	if left := must(s.house.Visible(t.Context(), "police", 1<<40))(t); len(left) != 0 {
+	if left := must(s.house.Visible(t.Context(), "police", warehouse.Snapshot{Seq: 1 << 40}))(t); len(left) != 0 {
 		t.Errorf("%d loads are visible", len(left))
 	}
 }

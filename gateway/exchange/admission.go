@@ -52,6 +52,8 @@ func (x *Exchange) enter(agency gateway.AgencyID, size int64) (leave func(), err
 	defer x.mu.Unlock()
 	a := &x.admitted
 	switch {
+	case x.keys.fenced:
+		return nil, busy("rotation", "the keys are being rotated; try again in some seconds, nothing was stored")
 	case a.of[agency] >= x.Limits.OfAgency:
 		return nil, busy("uploads-of-agency", "as many uploads of yours are under way as may be at once; try again later, nothing was stored")
 	case a.uploads >= x.Limits.Uploads:

@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/inbox"
 	"github.com/pana-exchange/pana/gateway/ledger"
@@ -31,7 +33,7 @@ import (
 )
 
 // Options says what an [Exchange] works with. All fields but Inbox, Dir, FreeDisk,
-// Witnessed, Elapsed and Twin are required.
+// Witnessed, Elapsed, SaveKeys and Twin are required.
 type Options struct {
 	Registry    *registry.Registry
 	Warehouse   *warehouse.Warehouse
@@ -46,6 +48,7 @@ type Options struct {
 	Log         *slog.Logger
 	Dir         string                 // where files are held, sealed, that must be there whole to be read; "": the system's
 	Twin        Twin                   // attacks a twin of a definition, for the risk page; nil: it says that none was
+	SaveKeys    SaveKeys               // nil: the keyring lies in no file, and no key of it can be made or destroyed
 	FreeDisk    func() (uint64, error) // bytes free where the data lies; nil where an external server keeps it
 	Witnessed   func() error           // why uploads and releases stop for want of a witness; nil where none is configured
 	Elapsed     func() time.Duration   // of a clock that nobody sets, since any moment; nil: Now is never set
@@ -61,6 +64,7 @@ type Limits struct {
 	MinFreeDisk uint64        // bytes below which uploads are refused; default 1 GB
 	SweepAfter  time.Duration // age of a dead load before its rows are erased; default 1 h
 	Tick        time.Duration // how often Run looks; default 5 s
+	Fence       time.Duration // how long a rotation of keys waits for the uploads under way; default Lease
 }
 
 // An Exchange carries out the use cases. It is safe for concurrent use.
@@ -68,6 +72,7 @@ type Exchange struct {
 	Options
 	clock     *clock // owned by Run; nil where the time of day cannot be checked
 	inForce   atomic.Pointer[policies.Set]
+	keys      keys
 	contracts map[gateway.ContractID]*gateway.Contract
 	under     sync.Map      // of uploads under way, by load: *atomic.Int64, the rows sent
 	ending    chan struct{} // closed when Run ends
@@ -96,12 +101,13 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 		closed:    map[gateway.ReleaseID]bool{},
 	}
 	x.inForce.Store(o.Policies)
+	x.keys.builds = semaphore.NewWeighted(allBuilds)
 	for _, c := range o.Contracts {
 		if err := x.admit(ctx, c); err != nil {
 			return nil, err
 		}
 	}
-	if err := o.Registry.Seal(ctx, o.Keys.KCV()); err != nil {
+	if err := x.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	if err := o.Warehouse.Prepare(ctx, o.Contracts); err != nil {
@@ -121,6 +127,9 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 	if err := x.settle(ctx); err != nil {
 		return nil, err
 	}
+	if err := x.endDestructions(ctx); err != nil {
+		return nil, err
+	}
 	if err := x.clockAtStart(ctx); err != nil {
 		return nil, err
 	}
@@ -136,6 +145,7 @@ func (x *Exchange) logStart(ctx context.Context) error {
 	}
 	for _, e := range []ledger.Entry{
 		{Event: ledger.ConfigStart, Actor: "gateway", Outcome: ledger.Done, Detail: map[string]any{"contracts": versions, "notice": x.Notice}},
+		x.keyUse(),
 		{Event: ledger.PolicyInForce, Actor: "gateway", Policy: x.Policies().Revision(), Outcome: ledger.Done},
 	} {
 		_, err := x.Registry.Append(ctx, e)
@@ -161,6 +171,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.MinFreeDisk == 0 {
 		l.MinFreeDisk = 1 << 30
+	}
+	if l.Fence == 0 {
+		l.Fence = l.Lease
 	}
 	if l.SweepAfter == 0 {
 		l.SweepAfter = time.Hour
@@ -196,7 +209,7 @@ func (x *Exchange) admit(ctx context.Context, c *gateway.Contract) error {
 func (x *Exchange) Run(ctx context.Context) {
 	var erasing sync.WaitGroup
 	erasing.Go(func() {
-		x.every(ctx, "erasure", func() error { return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepInbox()) })
+		x.every(ctx, "erasure", func() error { return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepRotations(ctx), x.sweepInbox()) })
 	})
 	x.every(ctx, "recovery", func() error { return errors.Join(x.watchClock(ctx), x.settle(ctx)) })
 	close(x.ending)

@@ -68,7 +68,7 @@ func (x *Exchange) Check(ctx context.Context) (Report, error) {
 			return report, fmt.Errorf("reading the rows of %s: %w", c.ID, err)
 		}
 		// Of all batches: a snapshot stops before one whose marker is on its way.
-		visible, err := x.Warehouse.Visible(ctx, c.ID, math.MaxUint64)
+		visible, err := x.Warehouse.Visible(ctx, c.ID, warehouse.Snapshot{Seq: math.MaxUint64, Generation: x.keys.generation()})
 		if err != nil {
 			return report, fmt.Errorf("reading the markers of %s: %w", c.ID, err)
 		}

@@ -211,7 +211,7 @@ func (g *gate) size(tb testing.TB) uint64 {
 // visible is how many loads of a contract count now.
 func (g *gate) visible(tb testing.TB, contract gateway.ContractID) int {
 	tb.Helper()
-	loads, err := g.house.Visible(tb.Context(), contract, 1<<62)
+	loads, err := g.house.Visible(tb.Context(), contract, warehouse.Snapshot{Seq: 1 << 62, Generation: 1 << 31})
 	ok(tb, err)
 	return len(loads)
 }

@@ -30,7 +30,7 @@ func (x *Exchange) protection(ctx context.Context, r gateway.Release, p *Pinned)
 		rel.Random = x.Rand
 		return rel, nil
 	}
-	rel.Noise, rel.Gate, rel.Units = x.Keys.PRF(r.Lineage), p.Gate, p.Units
+	rel.Noise, rel.Gate, rel.Units = x.keys.ring().PRF(r.Lineage), p.Gate, p.Units
 	if p.Definition.Profile != gateway.Standing || p.Definition.Standing.Mode != gateway.Exact {
 		return rel, nil
 	}

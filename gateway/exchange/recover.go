@@ -15,6 +15,8 @@ import (
 // truth, the marker its mirror (loading.md 3.1). One that fails does not hold up
 // the others.
 func (x *Exchange) settle(ctx context.Context) error {
+	x.keys.flip.RLock() // what is read here is written before a rotation changes it
+	defer x.keys.flip.RUnlock()
 	pending, err := x.Registry.Pending(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for unfinished batches: %w", err)
@@ -54,7 +56,9 @@ func (x *Exchange) erasePending(ctx context.Context) error {
 
 // publish writes the marker that makes a committed batch visible.
 func (x *Exchange) publish(ctx context.Context, b gateway.Batch) error {
-	err := x.Warehouse.Publish(ctx, marker(b, gateway.BatchPublished))
+	m := marker(b, gateway.BatchPublished)
+	m.Generation = x.keys.generation()
+	err := x.Warehouse.Publish(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -66,9 +70,20 @@ func (x *Exchange) hide(ctx context.Context, b gateway.Batch) error {
 	return x.Warehouse.Publish(ctx, marker(b, gateway.BatchWithdrawn))
 }
 
-// erase removes the rows of a hidden batch. It may be repeated.
+// erase removes the rows of a hidden batch, in whatever load they are: a rotation that
+// is under way may have copied them. It may be repeated.
 func (x *Exchange) erase(ctx context.Context, b gateway.Batch) error {
-	err := x.Warehouse.Erase(ctx, b.Contract, b.Load)
+	x.keys.copying.Lock()
+	defer x.keys.copying.Unlock()
+	loads, err := x.Registry.LoadsOf(ctx, b.ID)
+	if err != nil {
+		return err
+	}
+	ids := make([]gateway.LoadID, len(loads))
+	for i, l := range loads {
+		ids[i] = l.ID
+	}
+	err = x.Warehouse.Erase(ctx, b.Contract, ids...)
 	if err != nil {
 		return err
 	}

@@ -73,14 +73,14 @@ func (g *gate) commit(t *testing.T, file []byte, wrong uint64) (gateway.BatchID,
 	return a.Batch, receipt
 }
 
-func (g *gate) police(t *testing.T) *gateway.Contract {
-	t.Helper()
+func (g *gate) police(tb testing.TB) *gateway.Contract {
+	tb.Helper()
 	for _, c := range g.options.Contracts {
 		if c.ID == "police" {
 			return c
 		}
 	}
-	t.Fatal("there is no contract police")
+	tb.Fatal("there is no contract police")
 	return nil
 }
 

@@ -52,6 +52,12 @@ func (x *Exchange) BuildRelease(ctx context.Context, caller gateway.Caller, b Bu
 	if err != nil {
 		return gateway.Release{}, err
 	}
+	// A build counts rows of one generation by the keys of it: no rotation ends meanwhile.
+	leave, err := x.keys.build(ctx)
+	if err != nil {
+		return gateway.Release{}, err
+	}
+	defer leave()
 	pinned, err := x.pin(ctx, b)
 	if err != nil {
 		return gateway.Release{}, err
@@ -142,7 +148,7 @@ func (x *Exchange) count(
 	}
 	raw, err := x.Warehouse.Count(ctx, warehouse.Build{
 		Definition: disclosure.Counting(d), Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
-		SubjectKey: x.Keys.SubjectKey(r.Lineage), Coverage: p.Coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
+		SubjectKey: x.keys.ring().SubjectKey(r.Lineage), Generation: x.keys.generation(), Coverage: p.Coverage, RecordCap: p.Rules.RecordCap, Progress: progress,
 		Units: x.unitsOf(batches), Order: order(batches),
 	})
 	if err != nil {
@@ -190,7 +196,7 @@ func (x *Exchange) visible(ctx context.Context, snapshot uint64) ([]gateway.Batc
 		loads[b.Contract] = append(loads[b.Contract], b.Load)
 	}
 	for _, c := range x.Options.Contracts {
-		counted, err := x.Warehouse.Visible(ctx, c.ID, snapshot)
+		counted, err := x.Warehouse.Visible(ctx, c.ID, warehouse.Snapshot{Seq: snapshot, Generation: x.keys.generation()})
 		if err != nil {
 			return nil, fmt.Errorf("reading the markers of %s: %w", c.ID, err)
 		}

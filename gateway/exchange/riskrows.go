@@ -34,7 +34,7 @@ func (x *Exchange) rows(ctx context.Context, r gateway.Release, p *Pinned) ([]ri
 		quasi, sensitive := quasiColumns(c, p.Definition), sensitiveColumns(c)
 		tally := risk.NewTally(c.ID, riskColumns(quasi), riskColumns(sensitive))
 		err := x.Warehouse.Children(ctx, warehouse.Combinations{
-			Contract: c.ID, Snapshot: r.Snapshot, From: p.Definition.From, To: p.Definition.To,
+			Contract: c.ID, Snapshot: warehouse.Snapshot{Seq: r.Snapshot, Generation: x.keys.generation()}, From: p.Definition.From, To: p.Definition.To,
 			Quasi: values(quasi), Sensitive: values(sensitive),
 		}, func(quasi, sensitive []int, n int) error { tally.Add(quasi, sensitive, n); return nil })
 		if err != nil {

@@ -208,8 +208,8 @@ func (x *Exchange) revise(
 		coverage := past.coverage(p.Coverage, closed)
 		ripe, err := x.ripe(ctx, warehouse.Build{
 			Definition: d, Release: r.ID, Snapshot: r.Snapshot, Closed: closed, Contracts: x.Options.Contracts,
-			Coverage: coverage, RecordCap: p.Rules.RecordCap, SubjectKey: x.Keys.SubjectKey(r.Lineage),
-			Order: order(batches),
+			Coverage: coverage, RecordCap: p.Rules.RecordCap, SubjectKey: x.keys.ring().SubjectKey(r.Lineage),
+			Order: order(batches), Generation: x.keys.generation(),
 		}, batches)
 		if err != nil {
 			return nil, err

@@ -21,6 +21,7 @@ import (
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/pipelines"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
 // An Upload is one batch as an agency sends it.
@@ -64,11 +65,12 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	defer leave()
 	watched, unwatch := x.watch(caller, &u)
 	defer unwatch()
+	ring := x.keys.ring() // one for the whole attempt: the commit fences it off when it is not in force by then
 	u.Body = sender{u.Body}
 	attempt, err := x.Registry.BeginBatch(ctx, registry.Intent{
 		Agency: caller.Agency, Actor: caller.Key, Contract: c.ID, Version: c.Version, Key: u.Key,
-		Content: x.Keys.Digest(u.content()), Manifest: u.Manifest, Policy: plan.Revision,
-		KCV: x.Keys.KCV(), Lease: x.Limits.Lease,
+		Content: ring.Digest(u.content()), Manifest: u.Manifest, Policy: plan.Revision,
+		KCV: ring.KCV(), Lease: x.Limits.Lease,
 	})
 	if err != nil {
 		return Uploaded{}, err
@@ -78,7 +80,7 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	}
 	watched.begun(attempt.Batch)
 	defer x.under.Delete(attempt.Load)
-	l := &loading{x: x, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New(), watched: watched}
+	l := &loading{x: x, ring: ring, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New(), watched: watched}
 	x.under.Store(attempt.Load, &l.sent)
 	var receipt []byte
 	err = guarded("an upload", func() (err error) { receipt, err = l.run(ctx); return err })
@@ -168,6 +170,7 @@ func (s sender) Read(p []byte) (int, error) {
 // loading is one attempt to load one batch.
 type loading struct {
 	x        *Exchange
+	ring     *pseudonym.Keyring
 	caller   gateway.Caller
 	upload   Upload
 	contract *gateway.Contract
@@ -227,7 +230,7 @@ func (l *loading) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 // file.
 func (l *loading) stream(ctx context.Context) error {
 	reader, err := pipelines.Open(ctx, io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
-		Contract: l.contract, Others: l.x.Options.Contracts, Plan: l.plan, Keys: l.x.Keys, Agency: l.caller.Agency,
+		Contract: l.contract, Others: l.x.Options.Contracts, Plan: l.plan, Keys: l.ring, Agency: l.caller.Agency,
 		Said: l.upload.Said, Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand, Dir: l.x.Dir,
 	})
 	if err != nil {
@@ -353,6 +356,10 @@ func (l *loading) commit(ctx context.Context, sums warehouse.Sums, compared uint
 	if err != nil {
 		return nil, err
 	}
+	// Between commit and marker no rotation can give the batch another load.
+	x := l.x
+	x.keys.flip.RLock()
+	defer x.keys.flip.RUnlock()
 	accepted := registry.Accepted{Receipt: receipt, MAC: sums.MAC, Compared: compared}
 	bytes, seq, err := l.x.Registry.CommitBatch(ctx, l.attempt.Batch, l.attempt.Load, accepted)
 	if err != nil {
@@ -401,7 +408,7 @@ func (l *loading) abort(ctx context.Context, why error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.x.Limits.Lease)
 	defer cancel()
 	how := outcome(why)
-	if errors.Is(why, gateway.Conflict) { // another attempt was faster
+	if errors.Is(why, gateway.Conflict) || errors.Is(why, gateway.Overloaded) { // another attempt, or a rotation, was faster
 		how = ledger.Fenced
 	}
 	err := l.x.Registry.AbortBatch(ctx, l.attempt.Batch, l.attempt.Load, how, l.counts())

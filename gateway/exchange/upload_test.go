@@ -19,6 +19,7 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
 	"github.com/pana-exchange/pana/gateway/ledger"
+	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/pipelines/synth"
 )
 
@@ -154,7 +155,7 @@ func TestUploadThatWasOvertaken(t *testing.T) {
 			close(body.letGo)
 			loser := <-done
 			is(t, loser.err, gateway.Conflict)
-			loads, err := g.house.Visible(t.Context(), "police", 1<<62)
+			loads, err := g.house.Visible(t.Context(), "police", warehouse.Snapshot{Seq: 1 << 62})
 			ok(t, err)
 			kept, err := g.Batch(t.Context(), g.who["police"], winner.Batch)
 			ok(t, err)

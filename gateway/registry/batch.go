@@ -279,6 +279,9 @@ func (c *change) commitBatch(ctx context.Context, id gateway.BatchID, load gatew
 	if err != nil {
 		return nil, 0, err
 	}
+	if err := c.current(ctx, id); err != nil {
+		return nil, 0, err
+	}
 	if err := c.mayCommit(ctx, b, acc.Compared); err != nil {
 		return nil, 0, err
 	}

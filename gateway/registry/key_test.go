@@ -299,9 +299,10 @@ func FuzzToken(f *testing.F) {
 func TestSeal(t *testing.T) {
 	r, _ := start(t)
 	for range 2 {
-		if err := r.Seal(t.Context(), "0011"); err != nil {
+		if err := r.Seal(t.Context(), 1, "0011"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wantKind(t, r.Seal(t.Context(), "0012"), gateway.Conflict)
+	wantKind(t, r.Seal(t.Context(), 1, "0012"), gateway.Conflict)
+	wantKind(t, r.Seal(t.Context(), 2, "0011"), gateway.Conflict)
 }

@@ -13,7 +13,7 @@ import (
 // stored values, for the risk page's figures on the stored rows.
 type Combinations struct {
 	Contract  gateway.ContractID
-	Snapshot  uint64          // rows of batches visible at it
+	Snapshot  Snapshot        // rows of batches visible at it
 	From, To  gateway.Quarter // of the release's window
 	Quasi     []Values
 	Sensitive []Values

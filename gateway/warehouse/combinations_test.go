@@ -57,7 +57,7 @@ func TestCombinations(t *testing.T) {
 			} {
 				got, total := map[string]int{}, 0
 				err := w.Children(t.Context(), warehouse.Combinations{
-					Contract: contracts[contract].ID, Snapshot: 500, From: from, To: to, Sensitive: columns,
+					Contract: contracts[contract].ID, Snapshot: warehouse.Snapshot{Seq: 500}, From: from, To: to, Sensitive: columns,
 					Quasi: []warehouse.Values{
 						{Column: gateway.ColumnRegion, Size: regions + 2},
 						{Column: gateway.ColumnSex, Size: 2},
@@ -122,7 +122,7 @@ func BenchmarkCombinations(b *testing.B) {
 		start, combinations := time.Now(), 0
 		for _, c := range build.Contracts {
 			err := w.Children(b.Context(), warehouse.Combinations{
-				Contract: c.ID, Snapshot: 100, From: build.Definition.From, To: build.Definition.To,
+				Contract: c.ID, Snapshot: warehouse.Snapshot{Seq: 100}, From: build.Definition.From, To: build.Definition.To,
 				Quasi: []warehouse.Values{
 					{Column: gateway.ColumnRegion, Size: 21},
 					{Column: gateway.ColumnAge, Size: 5},

@@ -15,6 +15,7 @@ type Build struct {
 	Definition *gateway.Definition
 	Release    gateway.ReleaseID
 	Snapshot   uint64 // count batches committed up to this one
+	Generation uint32 // of the keys that SubjectKey has; see [Marker]
 	// Closed quarters count batches committed up to an earlier one only: what came
 	// later waits for a revision (disclosure.md 2.8). Other quarters of the window,
 	// and all of them where this is nil, count by Snapshot.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -19,9 +20,12 @@ func internal(doing string, err error) error {
 		return nil
 	}
 	cause := errors.New("the connection failed")
+	columnar, _ := errors.AsType[*ch.Exception](err)
 	switch exception, ok := errors.AsType[*clickhouse.Exception](err); {
 	case ok:
 		cause = fmt.Errorf("ClickHouse error %d", exception.Code)
+	case columnar != nil:
+		cause = fmt.Errorf("ClickHouse error %d", int32(columnar.Code))
 	case errors.Is(err, context.Canceled):
 		cause = context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):

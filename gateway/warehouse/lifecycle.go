@@ -150,7 +150,7 @@ func (c *counting) snapshots() []uint64 {
 // insertReplaced finds the rows of a contract that a correction of a snapshot replaces,
 // and the newest load that does.
 func (c *counting) insertReplaced(contract *gateway.Contract, sector int, snapshot uint64) string {
-	rows, key, visible := c.w.rowsTable(contract.ID), recordColumn(contract), c.w.visible(contract.ID, snapshot)
+	rows, key, visible := c.w.rowsTable(contract.ID), recordColumn(contract), c.w.visible(contract.ID, Snapshot{snapshot, c.Generation})
 	fixed := fmt.Sprintf("SELECT load_id FROM %s WHERE first != 0 AND load_id IN (%s)", c.table("ordered"), visible)
 	return fmt.Sprintf(`INSERT INTO %[1]s (Contract, Snapshot, load_id, Record, By)
 		SELECT %[2]d, %[3]d, r.load_id, r.k, argMax(n.load_id, n.seq) FROM (

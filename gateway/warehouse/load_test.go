@@ -174,7 +174,7 @@ func publish(t *testing.T, w *warehouse.Warehouse, m warehouse.Marker) {
 
 func visible(t *testing.T, w *warehouse.Warehouse, c gateway.ContractID, snapshot uint64) []gateway.LoadID {
 	t.Helper()
-	ids, err := w.Visible(t.Context(), c, snapshot)
+	ids, err := w.Visible(t.Context(), c, warehouse.Snapshot{Seq: snapshot})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,10 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -21,6 +23,9 @@ type Marker struct {
 	Load     gateway.LoadID
 	Contract gateway.ContractID
 	State    gateway.BatchState // BatchPublished or BatchWithdrawn
+	// Generation says for which rotations of keys this load stands for the batch: from
+	// this one on, until a later generation has another. A withdrawal is of all.
+	Generation uint32
 }
 
 // Publish writes a marker. Writing the same one again changes nothing, so a
@@ -33,31 +38,44 @@ func (w *Warehouse) Publish(ctx context.Context, m Marker) error {
 	if !validID(string(m.Contract)) || m.Batch == "" {
 		return broken("a marker without a contract or a batch")
 	}
-	return insert(ctx, w.loader, "writing a marker", "INSERT INTO "+w.commits()+" (contract, batch, seq, load_id, state)",
+	if m.State == gateway.BatchWithdrawn {
+		m.Generation = 0
+	}
+	return insert(ctx, w.loader, "writing a marker", "INSERT INTO "+w.commits()+" (contract, batch, seq, load_id, state, generation)",
 		func(batch driver.Batch) error {
-			return batch.Append(string(m.Contract), string(m.Batch), m.Seq, uint64(m.Load), string(m.State))
+			return batch.Append(string(m.Contract), string(m.Batch), m.Seq, uint64(m.Load), string(m.State), m.Generation)
 		})
 }
 
 // visible is the SQL of the load ids of a contract that count for a snapshot:
 // of each batch, the load of its newest marker up to the snapshot, when that
 // published it and no later marker withdrew it. A batch that was withdrawn after
-// the snapshot is gone at once, also from a release that is being built.
-func (w *Warehouse) visible(c gateway.ContractID, snapshot uint64) string {
-	return fmt.Sprintf(`SELECT argMaxIf(load_id, (seq, state), seq <= %[1]d) AS id FROM %[2]s WHERE contract = '%[3]s'
+// the snapshot is gone at once, also from a release that is being built. Of loads that
+// hold the same batch under other keys, the one of the generation counts: a snapshot
+// is of the same batches before and after a rotation.
+func (w *Warehouse) visible(c gateway.ContractID, at Snapshot) string {
+	return fmt.Sprintf(`SELECT argMaxIf(load_id, (seq, state, generation), seq <= %[1]d) AS id FROM %[2]s
+		WHERE contract = '%[3]s' AND generation <= %[4]d
 		GROUP BY batch HAVING countIf(seq <= %[1]d) > 0
 		AND argMaxIf(state, (seq, state), seq <= %[1]d) = 'published' AND argMax(state, (seq, state)) = 'published'`,
-		snapshot, w.commits(), string(c))
+		at.Seq, w.commits(), string(c), at.Generation)
+}
+
+// A Snapshot is what of the batches counts: those committed up to Seq, in the rows that
+// the generation of keys has of them.
+type Snapshot struct {
+	Seq        uint64
+	Generation uint32 // see [Marker]
 }
 
 // Visible returns the loads of a contract whose rows count for a snapshot: those
 // of batches published up to it and not withdrawn.
-func (w *Warehouse) Visible(ctx context.Context, c gateway.ContractID, snapshot uint64) ([]gateway.LoadID, error) {
+func (w *Warehouse) Visible(ctx context.Context, c gateway.ContractID, at Snapshot) ([]gateway.LoadID, error) {
 	if !validID(string(c)) {
 		return nil, broken("a contract id that is none")
 	}
 	var ids []uint64
-	err := w.loader.QueryRow(ctx, "SELECT groupUniqArray(id) FROM ("+w.visible(c, snapshot)+")").Scan(&ids)
+	err := w.loader.QueryRow(ctx, "SELECT groupUniqArray(id) FROM ("+w.visible(c, at)+")").Scan(&ids)
 	if err != nil {
 		return nil, internal("reading markers", err)
 	}
@@ -100,17 +118,32 @@ const (
 	erasePause = 500 * time.Millisecond
 )
 
-// Erase deletes the rows of a load. When it returns without an error no
+// Erase deletes the rows of loads. When it returns without an error no
 // statement can read them and the files that held them are unlinked. A load
 // without rows is no error, so it may be repeated, and must be after an error.
 // Withdraw the batch's marker first.
-func (w *Warehouse) Erase(ctx context.Context, c gateway.ContractID, load gateway.LoadID) error {
+func (w *Warehouse) Erase(ctx context.Context, c gateway.ContractID, loads ...gateway.LoadID) error {
 	if !validID(string(c)) {
 		return broken("a contract id that is none")
 	}
-	doing := "erasing a load of " + string(c)
-	partition := uint64(load) % loadPartitions
-	where := fmt.Sprintf("%s = %d", loadColumn, uint64(load))
+	byPartition := map[uint64][]string{}
+	for _, load := range loads {
+		partition := uint64(load) % loadPartitions
+		byPartition[partition] = append(byPartition[partition], strconv.FormatUint(uint64(load), 10))
+	}
+	for _, partition := range slices.Sorted(maps.Keys(byPartition)) {
+		err := w.erase(ctx, c, partition, byPartition[partition])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase deletes the rows of loads of one partition, all by one rewriting of its parts.
+func (w *Warehouse) erase(ctx context.Context, c gateway.ContractID, partition uint64, loads []string) error {
+	doing := "erasing loads of " + string(c)
+	where := fmt.Sprintf("%s IN (%s)", loadColumn, strings.Join(loads, ", "))
 	// One mutation that rewrites the parts, instead of a mask and a second
 	// mutation that applies it: nothing masked is ever left behind.
 	err := w.loader.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DELETE IN PARTITION %d WHERE %s SETTINGS mutations_sync = 2",

@@ -75,8 +75,8 @@ func (w *Warehouse) createDatabases(ctx context.Context) error {
 		"CREATE DATABASE IF NOT EXISTS " + quote(w.cellsDatabase()),
 		"CREATE TABLE IF NOT EXISTS " + w.commits() + ` (
 			contract LowCardinality(String), batch String, seq UInt64, load_id UInt64,
-			state Enum8('published' = 1, 'withdrawn' = 2))
-			ENGINE = ReplacingMergeTree ORDER BY (contract, batch, seq, state) SETTINGS ` + tableSettings,
+			state Enum8('published' = 1, 'withdrawn' = 2), generation UInt32)
+			ENGINE = ReplacingMergeTree ORDER BY (contract, batch, seq, state, generation) SETTINGS ` + tableSettings,
 		"CREATE TABLE IF NOT EXISTS " + w.cells() + ` (
 			release String, digest String, chunk UInt32, chunks UInt32, data String CODEC(ZSTD(3)))
 			ENGINE = MergeTree ORDER BY (release, digest, chunk) SETTINGS index_granularity = 16, ` + tableSettings,

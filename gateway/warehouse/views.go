@@ -53,7 +53,7 @@ func (c *counting) seen(contract *gateway.Contract, views []view) string {
 	var some []string
 	for _, v := range views {
 		some = append(some, fmt.Sprintf("(%s IN (%s) AND %s IN (%s)%s)",
-			gateway.ColumnQuarter, join(v.quarters), loadColumn, c.w.visible(contract.ID, v.snapshot), c.notReplaced(contract, v.snapshot)))
+			gateway.ColumnQuarter, join(v.quarters), loadColumn, c.w.visible(contract.ID, Snapshot{v.snapshot, c.Generation}), c.notReplaced(contract, v.snapshot)))
 	}
 	return strings.Join(some, " OR ")
 }

@@ -1,10 +1,11 @@
 // Package pseudonym holds the keys of an installation and turns identifiers into
 // keyed pseudonyms.
 //
-// [Generate] makes a new keyring, [Seal] encrypts it with age, [Open] reads it
-// back. A worker of the data path takes a [Hasher] from [Keyring.NewHasher] and
-// asks it for pids, record keys and row MACs, one by one or, faster, many at a
-// time; whoever builds a release takes
+// [Generate] makes a new keyring, [Keyring.Seal] encrypts it with age for the operator
+// and again for the officer, [Open] reads it back: so does plain age, run twice. A
+// worker of the data path takes a [Hasher] from [Keyring.NewHasher] and asks it for
+// pids, record keys and row MACs, one by one or, faster, many at a time; whoever builds
+// a release takes
 // [Keyring.PRF] and [Keyring.SubjectKey]; the ledger takes [Keyring.Signer], and what
 // is stored beside the rows is sealed by a [Keyring.Envelope].
 //
@@ -15,13 +16,21 @@
 //
 // where enc writes every part after its length, 4 bytes, big endian. All
 // identification numbers of children can be tried in a minute, so only the keys
-// protect; the outer layer can be rotated without the identifiers. A child's dates
-// are shifted by AES-256(K_shift, x), its first 64 bits modulo 365, and a row's
-// check sum is SipHash-2-4 of its stored bytes under a key of its own.
+// protect; the outer layer can be rotated without the identifiers: [Keyring.WithNewEpoch]
+// adds the next K2, [Keyring.Rekey] moves stored pids to it, [Keyring.WithoutEpoch] and
+// [Keyring.Forget] destroy the last one. A child's dates are shifted by
+// AES-256(K_shift, x), its first 64 bits modulo 365, and a row's check sum is
+// SipHash-2-4 of its stored bytes under a key of its own. Record keys, referral keys
+// and the shift of dates hang on keys of their own, or on x: they have no outer layer,
+// and rotation leaves them alone.
 //
 // Built with GOEXPERIMENT=simd on amd64, many identifiers are hashed two at a time
 // by the SHA instructions of the CPU and encrypted four at a time, where it has
 // them; the results are the same. The plain build needs nothing.
+//
+// There is no key management service in the path: the root of trust is the two age
+// identities, and a service that hands them over at the start stands before this
+// package without its knowing.
 //
 // It will not hand out a key, nor print one: key bytes live in closures, because
 // a closure shows nothing through any verb of fmt, through encoding/json or
@@ -47,8 +56,14 @@ const ChildDomain = "child"
 type Keyring struct {
 	installation string
 	domain       string
-	epoch        int
-	key          func(slot) []byte // the only way to a key's bytes, and never exported
+	recovery     string // age recipient of copies for recovery, or ""
+	epoch        int    // in force
+	epochs       []int  // whose outer keys it holds
+	made         int    // the newest epoch ever made
+	layers       int    // that were opened to read it; 0 when it never was sealed
+	// key and keys are the only ways to keys' bytes, and never exported.
+	key  func(slot) []byte
+	keys func() (map[slot][]byte, map[int][]byte)
 }
 
 // slot names one random key of the keyring.
@@ -89,8 +104,13 @@ func (k *Keyring) Installation() string { return k.installation }
 // subject keys.
 func (k *Keyring) Domain() string { return k.domain }
 
-// Epoch returns the number of the outer key in force.
+// Epoch returns the number of the outer key in force: after [Open] that of the time
+// when the file was written. The registry knows better: see [Keyring.At].
 func (k *Keyring) Epoch() int { return k.epoch }
+
+// Layers returns how many custodians were needed to open the keyring; 0 for one that
+// was not read from a sealed file.
+func (k *Keyring) Layers() int { return k.layers }
 
 // KCV returns the check value, in hexadecimal, of all keys on which stored rows
 // depend. It is stored with every batch; a keyring with another value must

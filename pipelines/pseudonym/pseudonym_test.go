@@ -20,12 +20,8 @@ const iin = "080229690004"
 // variant returns the vectors' keyring with some keys replaced.
 func variant(t *testing.T, change func(f *file)) *Keyring {
 	t.Helper()
-	f := file{Format: format, Installation: "test-vectors", Domain: ChildDomain, Epoch: 1, Keys: map[slot][]byte{}}
-	k := vectorKeyring(t)
-	for _, s := range slots {
-		f.Keys[s] = bytes.Clone(k.key(s))
-	}
-	change(&f)
+	f := vectorKeyring(t).file()
+	change(f)
 	changed, err := Parse(f.encode())
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +156,7 @@ func TestParseRefuses(t *testing.T) {
 		"short key":       strings.Replace(good, root, root[:40], 1),
 		"key of zeros":    strings.Replace(good, root, zero, 1),
 		"equal keys":      strings.Replace(good, root, inner, 1),
-		"other format":    strings.Replace(good, "keyring/1", "keyring/2", 1),
+		"other format":    strings.Replace(good, "keyring/2", "keyring/1", 1),
 		"epoch 0":         strings.Replace(good, `"epoch":1`, `"epoch":0`, 1),
 		"trailing bytes":  good + "{}",
 		"installation":    strings.Replace(good, "test-vectors", "Test+Vectors", 1),
@@ -192,7 +188,7 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(content)
-	f.Add([]byte(`{"format":"pana-keyring/1","keys":{"root":null}}`))
+	f.Add([]byte(`{"format":"pana-keyring/2","epoch":1,"made":1,"pid_outer":{"1":null},"keys":{"root":null}}`))
 	f.Fuzz(func(t *testing.T, opened []byte) {
 		before := bytes.Clone(opened)
 		k, err := Parse(opened)
@@ -202,10 +198,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := file{Format: format, Installation: k.installation, Domain: k.domain, Epoch: k.epoch, Keys: map[slot][]byte{}}
-		for _, s := range slots {
-			again.Keys[s] = k.key(s)
-		}
+		again := k.file()
 		if !bytes.Equal(bytes.TrimSuffix(before, []byte("\n")), bytes.TrimSuffix(again.encode(), []byte("\n"))) {
 			t.Fatal("accepted in another spelling")
 		}
@@ -233,7 +226,7 @@ func FuzzNormalise(f *testing.F) {
 // shared is.
 func TestSeparation(t *testing.T) {
 	k := vectorKeyring(t)
-	rotated := variant(t, func(f *file) { f.Epoch, f.Keys[slotOuter] = 2, bytes.Repeat([]byte{7}, keyBytes) })
+	rotated := variant(t, func(f *file) { f.Epoch, f.Made, f.Outer[2] = 2, 2, bytes.Repeat([]byte{7}, keyBytes) })
 	renamed := variant(t, func(f *file) { f.Domain = "child2" })
 	other, err := Ephemeral(rand.Reader)
 	if err != nil {
@@ -304,7 +297,7 @@ func TestWhatAgenciesShare(t *testing.T) {
 // Rotation of the outer layer changes every pid, no shift and no subject key.
 func TestRotationKeepsShiftAndSubjectKey(t *testing.T) {
 	k := vectorKeyring(t)
-	rotated := variant(t, func(f *file) { f.Epoch, f.Keys[slotOuter] = 2, bytes.Repeat([]byte{7}, keyBytes) })
+	rotated := variant(t, func(f *file) { f.Epoch, f.Made, f.Outer[2] = 2, 2, bytes.Repeat([]byte{7}, keyBytes) })
 	var before, after [16]byte
 	s1 := hasher(t, k, "a").PID(&before, []byte(iin))
 	s2 := hasher(t, rotated, "a").PID(&after, []byte(iin))
@@ -324,7 +317,7 @@ func TestCheckValues(t *testing.T) {
 		t.Errorf("KCV is %d characters", len(k.KCV()))
 	}
 	for _, s := range slots {
-		changed := variant(t, func(f *file) { f.Keys[s] = bytes.Repeat([]byte{9}, keyBytes) })
+		changed := variant(t, func(f *file) { f.put(s, bytes.Repeat([]byte{9}, keyBytes)) })
 		if want := s != slotDigest && s != slotNoise && s != slotCheckpoint; (changed.KCV() != k.KCV()) != want {
 			t.Errorf("%s: KCV changed: %v", s, !want)
 		}
@@ -334,7 +327,7 @@ func TestCheckValues(t *testing.T) {
 			}
 		}
 	}
-	if variant(t, func(f *file) { f.Epoch = 2 }).KCV() == k.KCV() {
+	if variant(t, func(f *file) { f.Epoch, f.Made, f.Outer = 2, 2, map[int][]byte{2: f.Outer[1]} }).KCV() == k.KCV() {
 		t.Error("KCV does not depend on the epoch")
 	}
 }

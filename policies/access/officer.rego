@@ -35,8 +35,9 @@ allow contains rego.metadata.rule().description if {
 
 # METADATA
 # description: |
-#   The officer reads contracts, policies, releases, batches and the audit log.
+#   The officer reads contracts, policies, releases, batches, the audit log and the
+#   states and check values of keys.
 allow contains rego.metadata.rule().description if {
 	input.role == "officer"
-	input.action in {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "audit.read"}
+	input.action in {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "audit.read", "keys.read"}
 }

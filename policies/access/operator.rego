@@ -15,6 +15,15 @@ allow contains rego.metadata.rule().description if {
 
 # METADATA
 # description: |
+#   The operator makes, rotates and destroys the keys of pseudonyms. The gateway
+#   demands that two people of two roles have signed it.
+allow contains rego.metadata.rule().description if {
+	input.role == "operator"
+	input.action in {"keys.manage", "keys.read"}
+}
+
+# METADATA
+# description: |
 #   The operator reads the contracts and policies in force.
 allow contains rego.metadata.rule().description if {
 	input.role == "operator"
