@@ -33,6 +33,7 @@ type Config struct {
 	Policies   Policies      `mapstructure:"policies"`
 	Keys       Keys          `mapstructure:"keys"`
 	Limits     Limits        `mapstructure:"limits"`
+	Inbox      Inbox         `mapstructure:"inbox"`
 	Witness    Witness       `mapstructure:"witness"`
 }
 
@@ -88,13 +89,6 @@ type Keys struct {
 	Identity string `mapstructure:"identity"`
 }
 
-// Limits bound what uploads may take.
-type Limits struct {
-	Uploads   int   `mapstructure:"uploads"`
-	BodyBytes int64 `mapstructure:"body_bytes"`
-	Rows      int   `mapstructure:"rows"`
-}
-
 // defaults has every key: viper finds in the environment only keys that it knows
 // (viper issues 1699 and 2001).
 var defaults = map[string]any{
@@ -107,7 +101,13 @@ var defaults = map[string]any{
 	"engine.max_memory": uint64(0), "policies.dir": "",
 	"keys.keyring": "", "keys.identity": "",
 	"witness.policy": "", "witness.every": time.Minute, "witness.stop_after": 4 * time.Hour,
-	"limits.uploads": 8, "limits.body_bytes": int64(16 << 30), "limits.rows": 10_000_000,
+	"limits.connections": 1024, "limits.header_bytes": 16 << 10, "limits.header_time": 10 * time.Second,
+	"limits.idle": 10 * time.Second, "limits.pace_bytes": int64(16 << 10), "limits.answer_time": 30 * time.Second,
+	"limits.json_bytes": int64(1 << 20), "limits.uploads": 8, "limits.uploads_of_agency": 4, "limits.bytes_at_once": int64(64 << 30),
+	"limits.disk_reserve": int64(1 << 30), "limits.body_bytes": int64(16 << 30), "limits.inside_bytes": int64(64 << 30),
+	"limits.ratio": 250, "limits.held_bytes": int64(1 << 30), "limits.rows": 10_000_000, "limits.columns": 256, "limits.row_bytes": int64(64 << 10),
+	"inbox.keep": 24 * time.Hour, "inbox.oldest": 7 * 24 * time.Hour, "inbox.uploads": 16, "inbox.bytes": int64(64 << 30),
+	"inbox.total": int64(256 << 30), "inbox.pieces": 1 << 16,
 }
 
 // minEngineMemory is what the engine needs to start.
@@ -272,7 +272,7 @@ func wrongSettings(err error) error {
 
 // Validate reports Invalid for the first setting that is wrong or unsafe.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateListener, c.validateClickHouse, c.validateLimits} {
+	for _, check := range []func() error{c.validateListener, c.validateClickHouse, c.validateWitness, c.validateLimits} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -298,20 +298,12 @@ func (c *Config) validateListener() error {
 	return nil
 }
 
-func (c *Config) validateLimits() error {
+func (c *Config) validateWitness() error {
 	switch {
-	case c.Limits.Uploads < 1 || c.Limits.Uploads > 1000:
-		return invalid("limits.uploads", "must be from 1 to 1,000")
-	case c.Limits.BodyBytes < 1<<10:
-		return invalid("limits.body_bytes", "must be 1KiB or more")
-	case c.Limits.Rows < 1:
-		return invalid("limits.rows", "must be 1 or more")
 	case c.Witness.Every < time.Second || c.Witness.Every > time.Hour:
 		return invalid("witness.every", "must be from 1s to 1h")
 	case c.Witness.StopAfter < c.Witness.Every || c.Witness.StopAfter > 24*time.Hour:
 		return invalid("witness.stop_after", "must be from witness.every to 24h")
-	case c.Engine.MaxMemory != 0 && c.Engine.MaxMemory < minEngineMemory:
-		return invalid("engine.max_memory", "must be 256MiB or more, or 0")
 	}
 	return nil
 }

@@ -127,6 +127,12 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 		"PANA_CLICKHOUSE_TLS_AUTHORITY": "ca", "PANA_ENGINE_MAX_MEMORY": "1GiB", "PANA_POLICIES_DIR": "p", "PANA_KEYS_KEYRING": "r",
 		"PANA_KEYS_IDENTITY": "i", "PANA_LIMITS_UPLOADS": "2", "PANA_LIMITS_BODY_BYTES": "4096", "PANA_LIMITS_ROWS": "5",
 		"PANA_WITNESS_POLICY": "w", "PANA_WITNESS_EVERY": "2s", "PANA_WITNESS_STOP_AFTER": "1h",
+		"PANA_LIMITS_CONNECTIONS": "20", "PANA_LIMITS_HEADER_BYTES": "8KiB", "PANA_LIMITS_HEADER_TIME": "2s", "PANA_LIMITS_IDLE": "3s",
+		"PANA_LIMITS_PACE_BYTES": "1", "PANA_LIMITS_ANSWER_TIME": "4s", "PANA_LIMITS_JSON_BYTES": "2MiB", "PANA_LIMITS_UPLOADS_OF_AGENCY": "1",
+		"PANA_LIMITS_BYTES_AT_ONCE": "5MiB", "PANA_LIMITS_DISK_RESERVE": "6MiB", "PANA_LIMITS_INSIDE_BYTES": "7MiB", "PANA_LIMITS_RATIO": "8",
+		"PANA_LIMITS_HELD_BYTES": "9MiB", "PANA_LIMITS_COLUMNS": "10", "PANA_LIMITS_ROW_BYTES": "11KiB",
+		"PANA_INBOX_KEEP": "1h", "PANA_INBOX_OLDEST": "2h", "PANA_INBOX_UPLOADS": "3", "PANA_INBOX_BYTES": "4MiB", "PANA_INBOX_TOTAL": "5MiB",
+		"PANA_INBOX_PIECES": "17",
 	}
 	maps.Copy(values, passwords)
 	if len(values) != len(defaults) {
@@ -142,7 +148,13 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 	want := &Config{
 		Data: "d", Listen: "0.0.0.0:9", Drain: 2 * time.Second, TLS: TLS{"c", "k"},
 		ClickHouse: ClickHouse{[]string{"a:1", "b:2"}, "n", Passwords{"file", "file", "file", "file"}, ClickHouseTLS{"always", "ca"}},
-		Engine:     Engine{1 << 30}, Policies: Policies{"p"}, Keys: Keys{"r", "i"}, Limits: Limits{2, 4096, 5},
+		Engine:     Engine{1 << 30}, Policies: Policies{"p"}, Keys: Keys{"r", "i"},
+		Limits: Limits{
+			Connections: 20, HeaderBytes: 8 << 10, HeaderTime: 2 * time.Second, Idle: 3 * time.Second, PaceBytes: 1, AnswerTime: 4 * time.Second,
+			JSONBytes: 2 << 20, Uploads: 2, UploadsOfOne: 1, BytesAtOnce: 5 << 20, DiskReserve: 6 << 20, BodyBytes: 4096, InsideBytes: 7 << 20,
+			Ratio: 8, HeldBytes: 9 << 20, Rows: 5, Columns: 10, RowBytes: 11 << 10,
+		},
+		Inbox: Inbox{time.Hour, 2 * time.Hour, 3, 4 << 20, 5 << 20, 17},
 		Witness: Witness{"w", 2 * time.Second, time.Hour},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -299,6 +311,38 @@ func TestClickHouseTLS(t *testing.T) {
 		config.ClickHouse.TLS.Authority = bad
 		if _, err := config.ClickHouseTLS(); !errors.Is(err, gateway.Invalid) {
 			t.Errorf("with no authority in the file: %v", err)
+		}
+	}
+}
+
+// No limit can be negative, nothing, or beyond all measure: each is refused, by its
+// name, and its value is not repeated (trust.md 6.4, B84).
+func TestLimitsHaveBounds(t *testing.T) {
+	tried := 0
+	for key, standard := range defaults {
+		section, name, _ := strings.Cut(key, ".")
+		if section != "limits" && section != "inbox" {
+			continue
+		}
+		bad := []string{"-1", "0", "9000000000000000000"}
+		if _, is := standard.(time.Duration); is {
+			bad = []string{"-1s", "0s", "9000h", "5"}
+		}
+		for _, value := range append(bad, "many", "1.5", "", "[]") {
+			_, err := Load(write(t, "gateway.yaml", section+":\n  "+name+": "+value+"\n", 0o600), nil)
+			if err == nil || !strings.Contains(err.Error(), key) || value == "many" && strings.Contains(err.Error(), value) {
+				t.Errorf("%s: %q is taken, or not named: %v", key, value, err)
+			}
+			tried++
+		}
+	}
+	if tried < 150 {
+		t.Errorf("%d settings were tried", tried)
+	}
+	for _, text := range []string{"inbox: {keep: 48h, oldest: 24h}", "inbox: {total: 2MiB}"} {
+		_, err := Load(write(t, "gateway.yaml", text+"\n", 0o600), nil)
+		if err == nil {
+			t.Errorf("%s is taken", text)
 		}
 	}
 }

@@ -256,5 +256,11 @@ func fatal(line int, field gateway.FieldName, code gateway.ProblemCode, p *gatew
 	if code == codeTooManyRows {
 		kind = gateway.TooLarge
 	}
-	return &gateway.Error{Kind: kind, Detail: e.Error() + ": " + Describe(string(code)), Problems: p}
+	return &gateway.Error{Kind: kind, Detail: e.Error() + ": " + Describe(string(code)), Problems: p, Limit: limitOf[code]}
+}
+
+// limitOf names the limits that end the reading of a file.
+var limitOf = map[gateway.ProblemCode]string{
+	codeTooManyRows: "rows", tabular.RowTooLong: "row-bytes", tabular.TooManyColumns: "columns",
+	tabular.WorkbookTooLarge: "held-bytes", tabular.ParquetTooLarge: "held-bytes",
 }

@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	// minFreeDisk is how many bytes must be free for uploads to be taken.
-	minFreeDisk = 1 << 30
 	// answerIn is how long a part may take to show that it is there.
 	answerIn = 2 * time.Second
 	// healthFor is how long a look at the parts stands: anybody may ask for it, and
@@ -68,8 +66,8 @@ func (n *node) look(ctx context.Context) error {
 	if err != nil {
 		return errors.New("the data directory cannot be looked at")
 	}
-	if free < minFreeDisk {
-		return fmt.Errorf("the disk has %d MiB left, and uploads need %d", free>>20, minFreeDisk>>20)
+	if free < n.diskReserve() {
+		return fmt.Errorf("the disk has %d MiB left, and uploads need %d", free>>20, n.diskReserve()>>20)
 	}
 	return nil
 }

@@ -197,7 +197,7 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 		Registry: n.registry, Warehouse: house, Inbox: pieces, Dir: spools, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		Witnessed: n.witnessed(), Elapsed: elapsed(),
-		Twin: twin, FreeDisk: n.freeDisk, Limits: exchange.Limits{Uploads: n.config.Limits.Uploads, MinFreeDisk: minFreeDisk},
+		Twin: twin, FreeDisk: n.freeDisk, Limits: n.exchangeLimits(),
 	})
 }
 
@@ -206,7 +206,7 @@ func (n *node) openInbox(c *cli) (*inbox.Inbox, error) {
 	sealed := n.keys.Envelope(rand.Reader, "inbox")
 	return inbox.New(inbox.Options{
 		Dir: pathsOf(n.config.Data).inbox, Seal: sealed.Seal, Open: sealed.Open, Now: c.now, Free: n.freeDisk,
-		Limits: inbox.Limits{Reserve: minFreeDisk},
+		Limits: n.inboxLimits(),
 	})
 }
 
@@ -246,7 +246,7 @@ func (n *node) listen(ctx context.Context, c *cli) error {
 	handler, err := api.New(api.Options{
 		Describe: describe,
 		Exchange: n.exchange, Log: n.log, Now: c.now, TableSchema: configs.TableSchema, Template: configs.Template,
-		Ready: n.ready, Limits: api.Limits{BodyBytes: n.config.Limits.BodyBytes, Rows: n.config.Limits.Rows},
+		Ready: n.ready, Limits: n.apiLimits(),
 	})
 	if err != nil {
 		return err
@@ -258,7 +258,7 @@ func (n *node) listen(ctx context.Context, c *cli) error {
 		}
 		return fmt.Errorf("listening on %s: %w", n.config.Listen, err)
 	}
-	n.listener = api.Listener(listener, 0)
+	n.listener = api.Listener(listener, n.config.Limits.Connections)
 	n.closers = append(n.closers, func() error {
 		err := n.listener.Close()
 		if errors.Is(err, net.ErrClosed) {
@@ -271,7 +271,7 @@ func (n *node) listen(ctx context.Context, c *cli) error {
 		scheme = "https"
 	}
 	n.address = scheme + "://" + n.listener.Addr().String()
-	n.server = api.Server(handler, n.log)
+	n.server = api.Server(handler, n.log, n.heads())
 	return nil
 }
 

@@ -36,9 +36,13 @@ type Options struct {
 
 // Limits bound what one request may take. Zero fields take the defaults.
 type Limits struct {
-	BodyBytes int64         // of an upload; default 16 GiB
-	Rows      int           // of an upload; default 10,000,000
-	Idle      time.Duration // of waiting for 16 KiB of a body, or for its end; default 30 s
+	BodyBytes int64 // of an upload; default 16 GiB
+	Rows      int   // of an upload; default 10,000,000
+	// Of a body, Pace bytes must come in each Idle of waiting for it, unless it ends
+	// before: a sender of one byte a second would hold a place among the uploads for
+	// years (trust.md 6.4, B22). They default to 16 KiB and 10 s.
+	Idle      time.Duration
+	Pace      int
 	JSONBytes int64         // of any other body; default 1 MiB
 	Write     time.Duration // of taking an answer, from its first byte on; default 30 s
 	Public    int           // requests a second of one address for the public log; default 20
@@ -81,7 +85,10 @@ func (l Limits) withDefaults() Limits {
 		l.Rows = 10_000_000
 	}
 	if l.Idle == 0 {
-		l.Idle = 30 * time.Second
+		l.Idle = 10 * time.Second
+	}
+	if l.Pace == 0 {
+		l.Pace = 16 << 10
 	}
 	if l.JSONBytes == 0 {
 		l.JSONBytes = 1 << 20

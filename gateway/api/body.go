@@ -17,11 +17,6 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
-// pace is how many bytes of a body must come in each [Limits.Idle] of waiting for
-// it, unless it ends before: a sender of one byte a second would hold a place
-// among the uploads for years (trust.md 6.4, B22).
-const pace = 16 << 10
-
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
@@ -35,7 +30,8 @@ type body struct {
 	read     int64
 	idle     time.Duration
 	left     time.Duration // of idle, in this window
-	window   int           // bytes that came in it
+	pace     int           // bytes that must come in each idle
+	window   int           // bytes that came in this one
 	now      func() time.Time
 	deadline func(time.Time) error
 	failure  error      // what ended the reading before the body's end, if anything did
@@ -48,7 +44,7 @@ type body struct {
 // sets also ends the server's wait for a body that no handler wants.
 func (s *server) limitBody(w http.ResponseWriter, r *http.Request) {
 	b := &body{
-		ReadCloser: r.Body, ctx: r.Context, limit: s.Limits.JSONBytes, idle: s.Limits.Idle, left: s.Limits.Idle,
+		ReadCloser: r.Body, ctx: r.Context, limit: s.Limits.JSONBytes, idle: s.Limits.Idle, left: s.Limits.Idle, pace: s.Limits.Pace,
 		now: s.Now, deadline: http.NewResponseController(w).SetReadDeadline,
 	}
 	if r.Body != http.NoBody {
@@ -114,7 +110,7 @@ func (b *body) next(p []byte) (int, error) {
 	b.left -= b.now().Sub(start)
 	b.read += int64(n)
 	b.window += n
-	if b.window >= pace {
+	if b.window >= b.pace {
 		b.left, b.window = b.idle, 0
 	}
 	switch {

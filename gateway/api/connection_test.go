@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -67,30 +68,51 @@ func TestDeadlineEndsWithItsAnswer(t *testing.T) {
 	}
 }
 
-// TestConnections opens more connections than are served at once: the last is
-// served when another ends, and not before.
+// TestConnections opens more connections than may be open: those that are silent, or
+// dribble a head, make way for whoever speaks, and those that are being answered
+// stay; where all are, the next is told to come back (B34).
 func TestConnections(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
-	server.Listener = api.Listener(server.Listener, 2)
+	entered, leave := make(chan struct{}, 9), make(chan struct{})
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = api.Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			entered <- struct{}{}
+			<-leave
+		}
+		_, _ = io.WriteString(w, "ok")
+	}), slog.New(slog.DiscardHandler), api.Heads{})
+	server.Listener = api.Listener(server.Listener, 3)
 	server.Start()
 	t.Cleanup(server.Close)
-	var idle []net.Conn
-	for range 2 {
-		conn := must(net.Dial("tcp", server.Listener.Addr().String()))(t)
-		defer func() { _ = conn.Close() }()
-		idle = append(idle, conn)
+	dial := func(say string) net.Conn {
+		c := must(net.Dial("tcp", server.Listener.Addr().String()))(t)
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(c, say)
+		return c
 	}
-	last := must(net.Dial("tcp", server.Listener.Addr().String()))(t)
-	defer func() { _ = last.Close() }()
-	_, _ = io.WriteString(last, "GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
-	first := make([]byte, 12)
-	_ = last.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-	if n, _ := last.Read(first); n > 0 {
-		t.Fatal("a third connection was served beside two")
+	answer := func(c net.Conn) string {
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		return strings.TrimSpace(line)
 	}
-	_ = idle[0].Close()
-	_ = last.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.ReadFull(last, first); err != nil || !strings.HasPrefix(string(first), "HTTP/1.1 200") {
-		t.Errorf("the waiting connection got %q, %v", first, err)
+	slow := dial("GET /slow HTTP/1.1\r\nHost: g\r\n\r\n")
+	<-entered
+	for i := range 50 {
+		dial([]string{"", "GET / HTTP/1.1\r\nHo"}[i%2])
+		if got := answer(dial("GET / HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n")); got != "HTTP/1.1 200 OK" {
+			t.Fatalf("beside %d silent connections the answer is %q", i+1, got)
+		}
+	}
+	others := []net.Conn{dial("GET /slow HTTP/1.1\r\nHost: g\r\n\r\n"), dial("GET /slow HTTP/1.1\r\nHost: g\r\n\r\n")}
+	<-entered
+	<-entered
+	if got := answer(dial("")); got != "HTTP/1.1 503 Service Unavailable" {
+		t.Errorf("beside as many as are served the answer is %q", got)
+	}
+	close(leave)
+	for _, c := range append(others, slow) {
+		if got := answer(c); got != "HTTP/1.1 200 OK" {
+			t.Errorf("a connection that was being answered got %q", got)
+		}
 	}
 }

@@ -65,8 +65,8 @@ func contents(t *testing.T) []refusal {
 		return sending("police", "police", name+","+strings.Replace(one, "\n", "\nx,", 1))
 	}
 	list := []refusal{
-		{"B23 gzip bomb", packed(t, "gzip", one+strings.Repeat("\n", 48<<20)), 413, "too-large"},
-		{"B23 zstd bomb", packed(t, "zstd", one+strings.Repeat("\n", 48<<20)), 413, "too-large"},
+		{"B23 gzip bomb", packed(t, "gzip", one+strings.Repeat("\n", 48<<20)), 413, "limit-ratio"},
+		{"B23 zstd bomb", packed(t, "zstd", one+strings.Repeat("\n", 48<<20)), 413, "limit-ratio"},
 		{"B24 gzip in gzip", again(packed(t, "gzip", gz.content).content), 400, "unreadable-file"},
 		{"B25 two members", again(gz.content + gz.content), 400, "invalid"},
 		{"B26 cut off", again(gz.content[:len(gz.content)-5]), 400, "invalid"},

@@ -15,7 +15,7 @@ import (
 var ErrTusVersion = errTusVersion
 
 // Pace is how many bytes of a body must come in each idle time.
-const Pace = pace
+const Pace = 16 << 10
 
 // IdempotencyKey, ContentDigest, Manifest, Decode and Language are the parsers of
 // a request, for fuzzing.
@@ -35,7 +35,7 @@ func Language(r *http.Request) string { return language(r) }
 
 // Body is the body of a request as handlers read it.
 func Body(r *http.Request, idle time.Duration, now func() time.Time, deadline func(time.Time) error) io.Reader {
-	return &body{ReadCloser: r.Body, ctx: r.Context, limit: 1 << 20, idle: idle, left: idle, now: now, deadline: deadline}
+	return &body{ReadCloser: r.Body, ctx: r.Context, limit: 1 << 20, idle: idle, left: idle, pace: Pace, now: now, deadline: deadline}
 }
 
 // Slugs are the slugs of all problem types.

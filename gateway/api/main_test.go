@@ -142,7 +142,7 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 func (s *stack) serve(t *testing.T, handler http.Handler, log *slog.Logger) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = api.Server(handler, log)
+	server.Config = api.Server(handler, log, api.Heads{})
 	server.Start()
 	t.Cleanup(server.Close)
 	s.server = server.Config

@@ -34,6 +34,14 @@ var forms = map[gateway.Kind]form{
 // formOf chooses the form of an error: by its cause where HTTP has a status for
 // that, by its kind else.
 func formOf(err error, kind gateway.Kind, e *gateway.Error) form {
+	f := plainForm(err, kind, e)
+	if e != nil && e.Limit != "" {
+		f.slug = "limit-" + e.Limit
+	}
+	return f
+}
+
+func plainForm(err error, kind gateway.Kind, e *gateway.Error) form {
 	if f, ok := tusForm(err); ok {
 		return f
 	}
@@ -49,16 +57,15 @@ func formOf(err error, kind gateway.Kind, e *gateway.Error) form {
 	case kind == gateway.Invalid && e != nil && e.Problems != nil:
 		return form{http.StatusUnprocessableEntity, "refused-batch", "The batch was refused"}
 	}
-	f := forms[kind]
-	if e != nil && e.Limit != "" {
-		f.slug = "limit-" + e.Limit
-	}
-	return f
+	return forms[kind]
 }
 
 // limits are what a problem of type "limit-NAME" may name: each is a setting, or a
 // group of settings, of gateway.yaml. The status is that of the error's kind.
-var limits = []string{"body-bytes", "rows", "uploads"}
+var limits = []string{
+	"body-bytes", "inside-bytes", "ratio", "held-bytes", "rows", "columns", "row-bytes",
+	"uploads", "uploads-of-agency", "bytes-at-once", "disk", "inbox", "pieces",
+}
 
 // Failures that HTTP has a status of its own for, and the domain no kind.
 var (

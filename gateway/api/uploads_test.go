@@ -90,8 +90,15 @@ func (s *stack) ask(t *testing.T, path string) exchange.Held {
 // rest sends what is missing of an upload, in one piece.
 func (s *stack) rest(t *testing.T, c call, path string) {
 	t.Helper()
-	at := s.offset(t, c.who, path)
-	s.want(t, http.StatusNoContent, sendingPiece(c.who, path, at, c.content[at:]))
+	for range 5 {
+		at := s.offset(t, c.who, path)
+		// A piece whose line broke may come late, and then the one before the other.
+		r, err := s.try(t.Context(), sendingPiece(c.who, path, at, c.content[at:]))
+		if err == nil && r.status == http.StatusNoContent {
+			return
+		}
+	}
+	t.Fatal("the rest does not come through")
 }
 
 func finishing(who, path string) call {
@@ -105,7 +112,7 @@ func TestResumed(t *testing.T) {
 	s := newStack(t)
 	random := mathrand.New(mathrand.NewPCG(1, 2))
 	for round := range 4 {
-		c := sending("police", "police", small(t, 40+round))
+		c := sending("police", "police", part(t, 50*round, 40+round))
 		path := s.begun(t, c)
 		for breaks := 0; ; breaks++ {
 			at := s.offset(t, "police", path)
@@ -147,13 +154,20 @@ func TestResumed(t *testing.T) {
 		t.Errorf("%d bodies are left", len(left))
 	}
 	// The other way round: what came in one piece is known when it comes in pieces.
-	c := sending("police", "police", small(t, 60))
+	c := sending("police", "police", part(t, 300, 60))
 	first := s.want(t, http.StatusCreated, c)
 	path := s.begun(t, c)
 	s.rest(t, c, path)
 	if again := s.want(t, http.StatusOK, finishing("police", path)); !bytes.Equal(again.body, first.body) {
 		t.Error("pieces of what was accepted: the receipt is another")
 	}
+}
+
+// part is some lines of the country's police file, behind its header.
+func part(t *testing.T, from, lines int) string {
+	t.Helper()
+	all := strings.SplitAfter(must(country())(t)["police"], "\n")
+	return all[0] + strings.Join(all[1+from:1+from+lines], "")
 }
 
 // failing is a line that breaks.

@@ -27,6 +27,7 @@ import (
 	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
+	"github.com/pana-exchange/pana/pipelines"
 	"github.com/pana-exchange/pana/pipelines/disclosure"
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
 	"github.com/pana-exchange/pana/policies"
@@ -57,9 +58,10 @@ type Options struct {
 
 // Limits bound the work that is done at once. Zero fields take the defaults.
 type Limits struct {
-	Uploads     int           // uploads under way at once; default 8
-	OfAgency    int           // of one agency; default half of Uploads
-	Bytes       int64         // of all uploads under way, as they are sent; default 64 GiB
+	Uploads     int   // uploads under way at once; default 8
+	OfAgency    int   // of one agency; default half of Uploads
+	Bytes       int64 // of all uploads under way, as they are sent; default 64 GiB
+	File        pipelines.Limits
 	Lease       time.Duration // how long an attempt may be silent; default 30 s
 	MinFreeDisk uint64        // bytes below which uploads are refused; default 1 GB
 	SweepAfter  time.Duration // age of a dead load before its rows are erased; default 1 h

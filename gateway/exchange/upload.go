@@ -231,7 +231,7 @@ func (l *loading) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 func (l *loading) stream(ctx context.Context) error {
 	reader, err := pipelines.Open(ctx, io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
 		Contract: l.contract, Others: l.x.Options.Contracts, Plan: l.plan, Keys: l.ring, Agency: l.caller.Agency,
-		Said: l.upload.Said, Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand, Dir: l.x.Dir,
+		Said: l.upload.Said, Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand, Dir: l.x.Dir, Limits: l.x.Limits.File,
 	})
 	if err != nil {
 		return err

@@ -95,10 +95,10 @@ func (e *envelope) Read(p []byte) (int, error) {
 	e.read += int64(n)
 	switch {
 	case e.read > e.limits.Bytes:
-		e.ended = gateway.Errorf(gateway.TooLarge, "the compressed file holds more than %d bytes; split it", e.limits.Bytes)
+		e.ended = tooLarge("inside-bytes", "the compressed file holds more than %d bytes; split it", e.limits.Bytes)
 		return 0, e.ended
 	case e.read > ratioGrace && e.read/e.limits.Ratio > e.outside.read:
-		e.ended = gateway.Errorf(gateway.TooLarge, "the compressed file holds more than %d times its own size; send it without compression", e.limits.Ratio)
+		e.ended = tooLarge("ratio", "the compressed file holds more than %d times its own size; send it without compression", e.limits.Ratio)
 		return 0, e.ended
 	case err == nil:
 		return n, nil
@@ -108,6 +108,13 @@ func (e *envelope) Read(p []byte) (int, error) {
 		e.ended = e.broken()
 	}
 	return n, e.ended
+}
+
+// tooLarge names the limit that a file met.
+func tooLarge(limit, format string, args ...any) error {
+	e := gateway.Errorf(gateway.TooLarge, format, args...)
+	e.Limit = limit
+	return e
 }
 
 // atEnd reports whether nothing follows the envelope.

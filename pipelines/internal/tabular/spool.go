@@ -68,7 +68,7 @@ func (s *spool) fill(ctx context.Context, src io.Reader, limit int64) error {
 			return err
 		}
 		if s.size+int64(n) > limit {
-			return gateway.Errorf(gateway.TooLarge, "a workbook or a Parquet file has %d bytes at most; split it, or send CSV", limit)
+			return tooLarge("held-bytes", "a workbook or a Parquet file has %d bytes at most; split it, or send CSV", limit)
 		}
 		if n == 0 {
 			break

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 
-	"github.com/pana-exchange/pana/gateway"
 )
 
 // What a workbook may have at most: bytes of its directory, and entries of that, of
@@ -90,7 +89,7 @@ func (s *spender) Read(p []byte) (int, error) {
 	b := s.budget
 	b.read += int64(n)
 	if b.read > b.limits.Bytes || b.read > ratioGrace && b.read/b.limits.Ratio > b.outside {
-		return 0, gateway.Errorf(gateway.TooLarge, "the workbook holds far more than its own size; save it anew, or as CSV")
+		return 0, tooLarge("ratio", "the workbook holds far more than its own size; save it anew, or as CSV")
 	}
 	return n, err
 }
