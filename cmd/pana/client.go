@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -68,6 +69,7 @@ type problem struct {
 	Omitted int                `json:"errors_omitted"`
 	Rows    int                `json:"rows_refused"`
 	Report  *gateway.Report    `json:"report"`
+	header  http.Header
 }
 
 // Error is what a person reads.
@@ -76,6 +78,21 @@ func (p *problem) Error() string {
 		return p.Detail
 	}
 	return fmt.Sprintf("%s (%d)", p.Title, p.Status)
+}
+
+// lineError is a failure of the line, or of whoever should answer on it.
+type lineError struct {
+	text string
+	once bool // somebody answered, or seemed to
+}
+
+// Error is what a person reads.
+func (e *lineError) Error() string { return e.text }
+
+// dialled reports whether an error is that of a connection that was never made.
+func dialled(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial"
 }
 
 // call sends a JSON request and decodes a JSON answer. in and out may be nil.
@@ -112,28 +129,34 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 // do sends a request and returns the body of a good answer; a problem document
 // becomes an error with the exit code that fits its status.
 func (c *client) do(request *http.Request) ([]byte, error) {
+	body, _, err := c.exchange(request)
+	return body, err
+}
+
+// exchange is do for those who read the answer's headers too.
+func (c *client) exchange(request *http.Request) ([]byte, http.Header, error) {
 	request.Header.Set("Authorization", "Bearer "+c.key)
 	response, err := c.http.Do(request)
 	if err != nil {
 		if ctxErr := request.Context().Err(); ctxErr != nil {
-			return nil, ctxErr
+			return nil, nil, ctxErr
 		}
-		return nil, fmt.Errorf("no gateway answers at %s; is it running? (pana serve)", c.base)
+		return nil, nil, &lineError{fmt.Sprintf("no gateway answers at %s; is it running? (pana serve)", c.base), !dialled(err)}
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, fmt.Errorf("the gateway's answer was cut off; try again")
+		return nil, nil, &lineError{"the gateway's answer was cut off; try again", true}
 	}
 	if response.StatusCode < http.StatusBadRequest {
-		return body, nil
+		return body, response.Header, nil
 	}
-	p := &problem{Status: response.StatusCode, Title: response.Status}
+	p := &problem{Status: response.StatusCode, Title: response.Status, header: response.Header}
 	_ = json.Unmarshal(body, p) // what is no problem document is told by its status
 	if response.StatusCode >= http.StatusInternalServerError {
-		return nil, p
+		return nil, nil, p
 	}
-	return nil, refusal{p}
+	return nil, nil, refusal{p}
 }
 
 // waitReady asks until the gateway is ready.

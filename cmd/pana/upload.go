@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,9 @@ type uploading struct {
 	receipt  string // file to write the receipt to, or ""
 	said     gateway.Said
 	style    reportFlags
+	resume   bool             // in pieces, whatever the size
+	wait     time.Duration    // how long to go on trying when nothing comes through; 0: no second try
+	note     func(say string) // told of what happens on the way; nil: nobody is
 }
 
 func (c *cli) uploadCommand() *cobra.Command {
@@ -41,7 +45,11 @@ func (c *cli) uploadCommand() *cobra.Command {
 		Short: "Upload a batch of records (agencies)",
 		Long: `Upload a CSV file as one batch. The answer is a receipt, or the list of what to
 mend: by line, column and code, never by value. Nothing is stored unless the whole
-batch is. Sending the same file again is harmless: the receipt is the same.`,
+batch is. Sending the same file again is harmless: the receipt is the same.
+
+A line that breaks is tried again, for as long as --wait says. Files of 64 MiB and
+more, and all with --resume, go in pieces: what the gateway holds is not sent
+again, not even when this command was ended and is given once more.`,
 		Example: `  pana upload --contract police --from 2025-07-01 --to 2025-09-30 police.csv
   pana upload --contract police --from 2025-07-01 --to 2025-09-30 --reject rows police.csv`,
 		Args: cobra.ExactArgs(1),
@@ -66,6 +74,8 @@ batch is. Sending the same file again is harmless: the receipt is the same.`,
 	f.StringVar(&u.reject, "reject", string(gateway.RejectBatch), "what a bad row does: batch (refuse all) or rows (leave it out)")
 	f.StringVar(&u.key, "key", "", "Idempotency-Key; default: random; the same content is known again anyway")
 	f.StringVar(&u.receipt, "receipt", "", "write the receipt to this file too")
+	f.BoolVar(&u.resume, "resume", false, "send in pieces, whatever the size of the file")
+	f.DurationVar(&u.wait, "wait", 10*time.Minute, "how long to go on trying while nothing comes through")
 	form.add(f)
 	u.style.add(f)
 	require(command, "contract", "from", "to")
@@ -75,6 +85,12 @@ batch is. Sending the same file again is harmless: the receipt is the same.`,
 func (c *cli) upload(ctx context.Context, cl *client, u uploading) error {
 	name := filepath.Base(u.file)
 	var progress *bar
+	u.note = func(text string) {
+		if progress != nil {
+			progress.clear()
+		}
+		c.say("  %s", text)
+	}
 	receipt, err := cl.upload(ctx, u, func(done, total int64) {
 		if progress == nil {
 			progress = c.bar(name, total)
@@ -107,9 +123,6 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 	defer func() { _ = file.Close() }()
 	hash := sha256.New()
 	size, err := io.Copy(hash, file)
-	if err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
 	if err != nil {
 		return nil, errors.New("the file cannot be read to its end: " + u.file)
 	}
@@ -118,14 +131,14 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 		// the file. The gateway knows the same content again by a keyed digest.
 		u.key = rand.Text()
 	}
-	done := int64(0)
-	progress(0, size)
-	body := through{file, func(n int64) { done += n; progress(done, size) }}
-	request, err := u.request(ctx, c.base, body, size, hash.Sum(nil))
-	if err != nil {
-		return nil, err
+	if u.note == nil {
+		u.note = func(string) {}
 	}
-	return c.do(request)
+	s := &sending{client: c, uploading: u, file: file, size: size, digest: hash.Sum(nil), progress: progress}
+	if u.resume || size >= resumeFrom {
+		return s.patiently(ctx, s.inPieces)
+	}
+	return s.patiently(ctx, s.whole)
 }
 
 // request is the upload as a request whose body has a size and a digest.

@@ -116,7 +116,6 @@ func problem(err error, request string, describe func(gateway.ProblemCode) strin
 		body = []byte(`{"type":"urn:pana:problem:internal","status":500}`)
 	}
 	a := answer{status: d.Status, media: "application/problem+json", body: append(body, '\n'), header: map[string]string{}}
-	tusHeaders(err, a.header)
 	switch kind {
 	case gateway.Unauthenticated:
 		a.header["WWW-Authenticate"] = `Bearer realm="pana"`
@@ -126,6 +125,7 @@ func problem(err error, request string, describe func(gateway.ProblemCode) strin
 		a.header["Retry-After"] = "5"
 	default:
 	}
+	tusHeaders(err, a.header)
 	return a
 }
 

@@ -108,6 +108,9 @@ func tusHeaders(err error, header map[string]string) {
 	if e, ok := errors.AsType[*tusError](err); ok {
 		maps.Copy(header, tusAnswer(0, e.at).header)
 	}
+	if _, elsewhere := errors.AsType[*exchange.OffsetError](err); elsewhere {
+		delete(header, "Retry-After") // the right offset may be tried at once
+	}
 }
 
 func (s *server) beginUpload(r *http.Request, caller gateway.Caller) (answer, error) {
