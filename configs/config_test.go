@@ -154,7 +154,7 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 			JSONBytes: 2 << 20, Uploads: 2, UploadsOfOne: 1, BytesAtOnce: 5 << 20, DiskReserve: 6 << 20, BodyBytes: 4096, InsideBytes: 7 << 20,
 			Ratio: 8, HeldBytes: 9 << 20, Rows: 5, Columns: 10, RowBytes: 11 << 10,
 		},
-		Inbox: Inbox{time.Hour, 2 * time.Hour, 3, 4 << 20, 5 << 20, 17},
+		Inbox:   Inbox{time.Hour, 2 * time.Hour, 3, 4 << 20, 5 << 20, 17},
 		Witness: Witness{"w", 2 * time.Second, time.Hour},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
