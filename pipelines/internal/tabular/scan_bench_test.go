@@ -59,6 +59,7 @@ func BenchmarkScannerASCII(b *testing.B) {
 func BenchmarkScannerCyrillic(b *testing.B) {
 	benchmarkScanner(b, agencyRows(4096, "сообщил сосед"))
 }
+
 func BenchmarkScannerQuoted(b *testing.B) {
 	data := agencyRows(4096, "seen by neighbour")
 	data = bytes.ReplaceAll(data, []byte{'"'}, nil)
