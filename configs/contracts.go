@@ -162,7 +162,7 @@ func (r *contractReader) read(id gateway.ContractID) *gateway.Contract {
 		c.Until = day
 	}
 	for i, form := range file.Dates {
-		known := []gateway.DateForm{gateway.DateDotted, gateway.DateSlashed, gateway.DateSerial}
+		known := []gateway.DateForm{gateway.DateDotted, gateway.DateShort, gateway.DateSlashed, gateway.DateSerial}
 		if !slices.Contains(known, form) || slices.Contains(file.Dates[:i], form) {
 			top.at("dates").at(i).bad("%q is none of %s, each once", form, known)
 		}

@@ -79,7 +79,7 @@ func policeContract(tb testing.TB) *gateway.Contract {
 	event := titled(date("report_date"), "Хабарланған күні", "Дата сообщения", "Date of the report")
 	event.Event, event.Required, event.Column = true, true, gateway.ColumnDay
 	return &gateway.Contract{
-		ID: "police", Version: 1, Until: gateway.NoDay, Dates: []gateway.DateForm{gateway.DateDotted, gateway.DateSerial},
+		ID: "police", Version: 1, Until: gateway.NoDay, Dates: []gateway.DateForm{gateway.DateDotted, gateway.DateShort, gateway.DateSerial},
 		Fields: []gateway.Field{
 			{Name: "record_id", Type: gateway.TypeIdentifier, Role: gateway.RoleDirect, Required: true, MaxBytes: 64, Column: "record"},
 			{Name: "child_iin", Type: gateway.TypeIIN, Role: gateway.RoleDirect, Column: gateway.ColumnPID},

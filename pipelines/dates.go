@@ -14,6 +14,7 @@ const (
 	dateDotted
 	dateSlashed
 	dateSerial
+	dateShort
 )
 
 // dateForms returns the forms that the contract allows; ISO 8601 always.
@@ -23,6 +24,8 @@ func (s *schema) dateForms() dateForms {
 		switch form {
 		case gateway.DateDotted:
 			forms |= dateDotted
+		case gateway.DateShort:
+			forms |= dateShort
 		case gateway.DateSlashed:
 			forms |= dateSlashed
 		case gateway.DateSerial:
@@ -35,7 +38,7 @@ func (s *schema) dateForms() dateForms {
 // names names the forms.
 func (seen dateForms) names() []string {
 	var names []string
-	for form, name := range map[dateForms]string{dateISO: "YYYY-MM-DD", dateDotted: string(gateway.DateDotted), dateSlashed: string(gateway.DateSlashed), dateSerial: string(gateway.DateSerial)} {
+	for form, name := range map[dateForms]string{dateISO: "YYYY-MM-DD", dateDotted: string(gateway.DateDotted), dateSlashed: string(gateway.DateSlashed), dateSerial: string(gateway.DateSerial), dateShort: string(gateway.DateShort)} {
 		if seen&form != 0 {
 			names = append(names, name)
 		}
@@ -95,6 +98,8 @@ func (c *column) decodeOtherDate(s *slot, cell []byte, oldest, today gateway.Day
 		}
 		c.seen |= dayFirst[cell[2]]
 		return s.putDate(year*10000+month*100+date, oldest, today)
+	case len(cell) == 8 && cell[2] == '.' && cell[5] == '.' && c.dates&dateShort != 0:
+		return c.decodeShortDate(s, cell, oldest, today)
 	case c.dates&dateSerial != 0 && len(cell) == 5 && cell[0] != '0':
 		n, ok := digits(cell)
 		if !ok {
@@ -105,6 +110,25 @@ func (c *column) decodeOtherDate(s *slot, cell []byte, oldest, today gateway.Day
 		return s.putDate(year*10000+month*100+date, oldest, today)
 	}
 	return codeDateForm
+}
+
+// decodeShortDate reads DD.MM.YY, which LibreOffice saves where nothing else was
+// chosen. Of the years that end so it is the last that has begun: a child of an event
+// since 2000 was not born in the century before, and is refused for its age if that is
+// what was meant.
+func (c *column) decodeShortDate(s *slot, cell []byte, oldest, today gateway.Day) gateway.ProblemCode {
+	year, ok1 := digits(cell[6:])
+	month, ok2 := digits(cell[3:5])
+	date, ok3 := digits(cell[:2])
+	if !ok1 || !ok2 || !ok3 {
+		return codeDateForm
+	}
+	c.seen |= dateShort
+	thisYear, _, _ := today.Date()
+	if year += 2000; year > thisYear {
+		year -= 100
+	}
+	return s.putDate(year*10000+month*100+date, oldest, today)
 }
 
 // serialEpoch is the day that spreadsheets count from. It is two days before 1900

@@ -33,6 +33,8 @@ func inForm(r record, form string) record {
 		case !ok:
 		case form == "DD.MM.YYYY":
 			r[name] = d.Time().Format("02.01.2006")
+		case form == "DD.MM.YY":
+			r[name] = d.Time().Format("02.01.06")
 		case form == "serial":
 			r[name] = itoa(int(d - serialEpoch))
 		}
@@ -87,7 +89,7 @@ func TestOnlyTheCellsMatterInAnyDialect(t *testing.T) {
 		encoding := rapid.SampledFrom([]string{"utf-8", "utf-16le", "utf-16be", "windows-1251"}).Draw(rt, "encoding")
 		lines := rapid.SampledFrom([]string{"LF", "CRLF", "CR"}).Draw(rt, "lines")
 		mark := rapid.Bool().Draw(rt, "mark") && encoding != "windows-1251"
-		form := rapid.SampledFrom([]string{"YYYY-MM-DD", "DD.MM.YYYY", "serial"}).Draw(rt, "dates")
+		form := rapid.SampledFrom([]string{"YYYY-MM-DD", "DD.MM.YYYY", "DD.MM.YY", "serial"}).Draw(rt, "dates")
 		titles := rapid.Bool().Draw(rt, "titles")
 		said := rapid.Bool().Draw(rt, "said")
 
@@ -201,6 +203,22 @@ func TestUnknownColumnsAreNamedWhereSafe(t *testing.T) {
 		}
 		if !strings.Contains(e.Detail, want) {
 			t.Errorf("%q: %s", c.header, e.Detail)
+		}
+	}
+}
+
+// A year of two digits is the last that has begun: nobody is made a hundred years
+// younger, and a day later this year is in the future.
+func TestShortYears(t *testing.T) {
+	o := testOptions(t)
+	for report, want := range map[string]string{
+		"04.03.25": "", "04.03.99": "DATE_TOO_OLD", "31.12." + o.Today.Time().Format("06"): "DATE_IN_FUTURE", "29.02.23": "DATE_FORM", "4.3.25": "DATE_FORM",
+		"04/03/25": "DATE_FORM", "04.03.2x": "DATE_FORM",
+	} {
+		got := readFile(t, o, good().with("report_date", report))
+		codes := codesOf(got)
+		if want == "" && len(codes) > 0 || want != "" && !slices.Contains(codes, "report_date:"+want) {
+			t.Errorf("%s: %v, want %s", report, got.problem, want)
 		}
 	}
 }

@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("XDG_CACHE_HOME", cache)
 			e.Setenv("PANA_LIBCHDB", os.Getenv("PANA_LIBCHDB"))
 			e.Setenv("POLICIES", filepath.Join(root, "policies"))
+			e.Setenv("CALC", filepath.Join(root, "cmd", "pana", "testdata", "calc"))
 			e.Setenv("CUBES", filepath.Join(root, "configs", "cubes"))
 			return nil
 		},
