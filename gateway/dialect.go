@@ -52,6 +52,7 @@ type Dialect struct {
 	Dates       []string     `json:"dates,omitempty"`     // forms of dates that were seen
 	Columns     []ReadColumn `json:"columns,omitempty"`   // in the order of the file
 	Mapping     string       `json:"mapping,omitempty"`   // SHA-256 of the mapping as JSON
+	Mapped      []FieldName  `json:"mapped,omitempty"`    // fields whose codes the mapping gives
 }
 
 // A ReadColumn says which field a column was read as, and by which of its names.

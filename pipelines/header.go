@@ -24,6 +24,15 @@ type opened struct {
 	noSerials bool // numbers are not days counted from 1900
 }
 
+// typedDates are the forms of dates that the file itself says are days, as far as it
+// was read: numbers that a workbook shows as days.
+func (o *opened) typedDates() dateForms {
+	if book, ok := o.src.(*tabular.XLSX); ok && book.DaysSeen() {
+		return dateSerial
+	}
+	return 0
+}
+
 func (o *Options) fileOptions() tabular.FileOptions {
 	return tabular.FileOptions{
 		RowBytes: o.Limits.RowBytes, Columns: o.Limits.Columns, Sheet: o.Said.Sheet, Dir: o.Dir, Bytes: o.Limits.HeldBytes,

@@ -33,6 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 
@@ -192,6 +193,7 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 	dialect := f.dialect
 	if o.Said.Mapping != nil {
 		dialect.Mapping = mappingDigest(o.Said.Mapping)
+		dialect.Mapped = slices.Sorted(maps.Keys(o.Said.Mapping.Codes))
 	}
 	st.width = f.width
 	for i, place := range f.places {
@@ -204,7 +206,7 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 	reader := &Reader{close: sync.OnceFunc(shared.close), next: shared.next, tally: &shared.tally, contract: o.Contract}
 	reader.dialect = func() gateway.Dialect {
 		d := dialect
-		d.Dates = shared.tally.dates.names()
+		d.Dates = (shared.tally.dates | f.typedDates()).names()
 		if f.keys != nil {
 			d.Columns = slices.Clone(*f.keys)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -111,10 +112,32 @@ func readAs(d *gateway.Dialect) string {
 	if len(d.Dates) > 0 {
 		words = append(words, "dates "+strings.Join(d.Dates, " and "))
 	}
+	if named := namedBy(d.Columns); named != "" {
+		words = append(words, "columns by "+named)
+	}
 	if d.Mapping != "" {
 		words = append(words, "mapping "+d.Mapping[:12]+"…")
 	}
+	if len(d.Mapped) > 0 {
+		words = append(words, fmt.Sprintf("codes of %d columns by the mapping", len(d.Mapped)))
+	}
 	return strings.Join(words, ", ")
+}
+
+// namedBy says by which names the columns are called, where not all are called by the
+// names of their fields.
+func namedBy(columns []gateway.ReadColumn) string {
+	var names []string
+	for _, c := range columns {
+		if !slices.Contains(names, c.Named) {
+			names = append(names, c.Named)
+		}
+	}
+	if len(names) == 0 || len(names) == 1 && names[0] == "field" {
+		return ""
+	}
+	slices.Sort(names)
+	return strings.Join(names, " and ")
 }
 
 // writeProblems lists row problems: where, which rule, and what the rule says.

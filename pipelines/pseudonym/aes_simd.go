@@ -4,6 +4,7 @@ package pseudonym
 
 import (
 	"encoding/binary"
+
 	"simd/archsimd"
 )
 

@@ -8,8 +8,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"simd/archsimd"
 	"testing"
+
+	"simd/archsimd"
 )
 
 func needSHA(tb testing.TB) {

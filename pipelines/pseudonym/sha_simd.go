@@ -5,6 +5,7 @@ package pseudonym
 import (
 	"crypto/sha256"
 	"encoding/binary"
+
 	"simd/archsimd"
 )
 

@@ -223,6 +223,7 @@ func (x *XLSX) writeNumber() error {
 	case err != nil || math.IsInf(v, 0) || math.IsNaN(v):
 		return errXML
 	case day && v >= 1 && v < 2958466 && math.Floor(v) != 60:
+		x.serials.Store(true)
 		x.row.Buf = appendDay(x.row.Buf, v, x.Since1904)
 	case v == math.Trunc(v) && math.Abs(v) < 1e15:
 		x.row.Buf = strconv.AppendInt(x.row.Buf, int64(v), 10)

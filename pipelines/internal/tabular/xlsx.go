@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -38,6 +39,7 @@ type XLSX struct {
 	// number that is not shown as a day must not be taken for one.
 	Since1904 bool
 
+	serials atomic.Bool // a number was shown as a day
 	file    *spool
 	sheet   io.ReadCloser
 	xml     *xmlReader
@@ -76,6 +78,10 @@ func OpenXLSX(ctx context.Context, src io.Reader, o FileOptions) (*XLSX, gateway
 	}
 	return x, d, nil
 }
+
+// DaysSeen reports whether a number was read that the sheet shows as a day. It may be
+// asked while another goroutine reads.
+func (x *XLSX) DaysSeen() bool { return x.serials.Load() }
 
 // Close gives back what holds the file.
 func (x *XLSX) Close() { x.file.Close() }
