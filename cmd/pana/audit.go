@@ -23,28 +23,8 @@ import (
 func (c *cli) auditCommand() *cobra.Command {
 	var flags clientFlags
 	command := &cobra.Command{Use: "audit", Short: "Read and verify the ledger (officers)"}
-	command.AddCommand(c.auditShowCommand(&flags), c.auditVerifyCommand(), c.auditReceiptCommand())
-	return command
-}
-
-func (c *cli) auditShowCommand(flags *clientFlags) *cobra.Command {
-	var from uint64
-	command := &cobra.Command{
-		Use: "show", Short: "Read the ledger of a running gateway",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := flags.client()
-			if err != nil {
-				return err
-			}
-			leaves, err := cl.leaves(cmd.Context(), from)
-			if err != nil {
-				return err
-			}
-			return c.print(leaves, func(w io.Writer) error { return writeLeaves(w, leaves) })
-		},
-	}
-	flags.add(command)
-	command.Flags().Uint64Var(&from, "from", 0, "index of the first leaf")
+	command.AddCommand(c.auditShowCommand(&flags), c.auditVerifyCommand(), c.auditReceiptCommand(),
+		c.auditAnswerCommand(), c.auditExportCommand(), c.auditProveCommand())
 	return command
 }
 
@@ -94,27 +74,34 @@ const (
 )
 
 func (c *cli) auditVerifyCommand() *cobra.Command {
-	var key, save, since string
+	var key, save, since, policy string
 	var flags clientFlags
 	command := &cobra.Command{
 		Use: "verify [DIR]", Short: "Verify the ledger: every leaf, against the signed checkpoint",
-		Long: `Verify the ledger in DIR (leaves.jsonl and checkpoint), or read it from a running
-gateway and verify that; --save DIR keeps what was read. --key is the ledger's public
-key, which "pana keys init" printed: keep your own copy. --since is a checkpoint that
-you kept from an earlier time: the ledger must continue it.`,
-		Example: `  pana audit verify --key "$LEDGER_KEY" --save ledger
+		Long: `Verify the ledger in DIR, or read it from a running gateway and verify that; --save
+DIR keeps what was read. DIR is what "pana audit export" wrote (C2SP tlog-tiles, of
+which every byte of every file is checked), or what --save did (leaves.jsonl and
+checkpoint). --key is the ledger's public key, which "pana keys init" printed: keep
+your own copy. --policy is a C2SP tlog-policy: enough of its witnesses must have signed
+the checkpoint. --since is a checkpoint that you kept from an earlier time: the ledger
+must continue it. Nothing of an exported DIR needs the network.`,
+		Example: `  pana audit verify --key "$LEDGER_KEY" --policy witnesses.txt exported
+  pana audit verify --key "$LEDGER_KEY" --save ledger
   pana audit verify --key "$LEDGER_KEY" ledger
   pana audit verify --key "$LEDGER_KEY" --since ledger/checkpoint`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			verifier, err := ledgerKey(key)
+			trust, err := readTrust(key, policy, since)
 			if err != nil {
 				return err
 			}
-			earlier, err := readSince(since)
-			if err != nil {
-				return err
+			if len(args) == 1 && tiled(args[0]) {
+				return c.verifyTiles(args[0], trust)
 			}
+			if policy != "" {
+				return usageError{errors.New("--policy is for a directory that pana audit export wrote")}
+			}
+			verifier, earlier := trust.Key, trust.Since
 			var log exported
 			if len(args) == 1 {
 				log, err = readLog(args[0])
@@ -135,6 +122,7 @@ you kept from an earlier time: the ledger must continue it.`,
 	flags.add(command)
 	command.Flags().StringVar(&key, "key", os.Getenv("PANA_LEDGER_KEY"), "the ledger's public key (or PANA_LEDGER_KEY)")
 	command.Flags().StringVar(&since, "since", "", "file with a checkpoint that you kept earlier; the ledger must continue it")
+	command.Flags().StringVar(&policy, "policy", "", "file with a C2SP tlog-policy: whose signatures the checkpoint needs")
 	command.Flags().StringVar(&save, "save", "", "directory to keep the leaves and the checkpoint in")
 	return command
 }

@@ -182,17 +182,17 @@ func (c *client) waitReady(ctx context.Context) error {
 }
 
 // raw sends a JSON request and returns the body of the answer as it is, in the
-// media type asked for.
-func (c *client) raw(ctx context.Context, path string, in any, accept string) ([]byte, error) {
+// media type asked for, and its header.
+func (c *client) raw(ctx context.Context, path string, in any, accept string) ([]byte, http.Header, error) {
 	encoded, err := json.Marshal(in)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the request: %w", err)
+		return nil, nil, fmt.Errorf("encoding the request: %w", err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(encoded))
 	if err != nil {
-		return nil, usageError{errors.New("the gateway's address is not one: " + c.base)}
+		return nil, nil, usageError{errors.New("the gateway's address is not one: " + c.base)}
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", accept)
-	return c.do(request)
+	return c.exchange(request)
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -19,7 +19,7 @@ import (
 
 func (c *cli) queryCommand() *cobra.Command {
 	var flags clientFlags
-	var release, cube, measure, purpose, format string
+	var release, cube, measure, purpose, format, keep string
 	var groupBy, where []string
 	command := &cobra.Command{
 		Use:   "query --release R --cube C [--by DIM]… [--where DIM=CODE]…",
@@ -48,13 +48,21 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 			if err != nil {
 				return err
 			}
-			if format == "csv" {
-				return c.queryCSV(cmd, cl, release, q)
+			accept := map[string]string{"table": "application/json", "csv": "text/csv"}[format]
+			body, header, err := cl.raw(cmd.Context(), tablePath(release, cube), q, accept)
+			if err == nil && keep != "" {
+				err = keepEvidence(keep, body, header)
 			}
-			var t gateway.Table
-			err = cl.call(cmd.Context(), http.MethodPost, tablePath(release, cube), q, &t)
 			if err != nil {
 				return err
+			}
+			if format == "csv" { // the gateway's own
+				_, err = c.out.Write(body)
+				return err
+			}
+			var t gateway.Table
+			if json.Unmarshal(body, &t) != nil {
+				return errors.New("the gateway's answer is not the JSON that this version reads")
 			}
 			return c.print(t, func(w io.Writer) error { return writeAnswer(w, &t) })
 		},
@@ -68,6 +76,7 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 	f.StringArrayVar(&groupBy, "by", nil, "dimension, or dimension@level, to group by; may be repeated")
 	f.StringArrayVar(&where, "where", nil, "DIMENSION=CODE to filter by; may be repeated")
 	f.StringVar(&format, "format", "table", "table or csv")
+	f.StringVar(&keep, "keep", "", "file for the answer as it came; what proves it is kept beside, for pana audit answer")
 	require(command, "release", "cube")
 	return command
 }
@@ -94,16 +103,6 @@ func question(measure, purpose string, groupBy, where []string) (tableQuestion, 
 
 func tablePath(release, cube string) string {
 	return "/v1/releases/" + url.PathEscape(release) + "/cubes/" + url.PathEscape(cube) + "/table"
-}
-
-// queryCSV writes the gateway's own CSV.
-func (c *cli) queryCSV(cmd *cobra.Command, cl *client, release string, q tableQuestion) error {
-	body, err := cl.raw(cmd.Context(), tablePath(release, cmd.Flag("cube").Value.String()), q, "text/csv")
-	if err != nil {
-		return err
-	}
-	_, err = c.out.Write(body)
-	return err
 }
 
 // writeAnswer draws a table and says what goes with it: notes on what was counted,

@@ -62,9 +62,16 @@ func (s *server) leafProof(r *http.Request, caller gateway.Caller) (answer, erro
 	return jsonAnswer(http.StatusOK, proof)
 }
 
-// paced slows down who asks too often without a key.
+// paced slows down who asks too often without a good key.
 func (s *server) paced(h func(r *http.Request) (answer, error)) func(r *http.Request) (answer, error) {
 	return func(r *http.Request) (answer, error) {
+		if r.Header.Get("Authorization") != "" {
+			_, err := s.authenticate(r)
+			if err != nil {
+				return answer{}, err
+			}
+			return h(r)
+		}
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		if err != nil {
 			host = r.RemoteAddr
