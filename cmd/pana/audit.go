@@ -81,8 +81,10 @@ func (c *cli) auditVerifyCommand() *cobra.Command {
 		Long: `Verify the ledger in DIR, or read it from a running gateway and verify that; --save
 DIR keeps what was read. DIR is what "pana audit export" wrote (C2SP tlog-tiles, of
 which every byte of every file is checked), or what --save did (leaves.jsonl and
-checkpoint). --key is the ledger's public key, which "pana keys init" printed: keep
-your own copy. --policy is a C2SP tlog-policy: enough of its witnesses must have signed
+checkpoint).
+
+--key is the ledger's public key, which "pana keys init" printed: keep your own copy.
+--policy is a C2SP tlog-policy: enough of its witnesses must have signed
 the checkpoint. --since is a checkpoint that you kept from an earlier time: the ledger
 must continue it. Nothing of an exported DIR needs the network.`,
 		Example: `  pana audit verify --key "$LEDGER_KEY" --policy witnesses.txt exported

@@ -157,7 +157,7 @@ func (c *cli) follow(ctx context.Context, cl *client, from uint64, filter *leafF
 // ended is nil where it was the user who ended it.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // Ctrl-C is how following ends
 	}
 	return err
 }

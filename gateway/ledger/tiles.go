@@ -44,9 +44,6 @@ func (t Tile) Path() string { return tilePath(t.tile) }
 // Entries reports whether the tile holds leaves.
 func (t Tile) Entries() bool { return t.tile.L < 0 }
 
-// full reports whether the tile can never grow.
-func (t Tile) full() bool { return t.tile.W == tileWidth }
-
 // Leaves are the first leaf of a bundle of leaves, and how many it holds.
 func (t Tile) Leaves() (first, n uint64) {
 	return unsigned(t.tile.N) * tileWidth, unsigned(int64(t.tile.W))

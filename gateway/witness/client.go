@@ -25,10 +25,10 @@ const maxTries = 3
 // all files as they are, and call the data protection officer.
 var ErrFork = errors.New("witness: a witness knows another history of the ledger")
 
-// errKnown is a witness's answer that it knows the log at another size.
-type errKnown struct{ size uint64 }
+// knownError is a witness's answer that it knows the log at another size.
+type knownError struct{ size uint64 }
 
-func (e errKnown) Error() string { return fmt.Sprintf("it knows the log at %d leaves", e.size) }
+func (e knownError) Error() string { return fmt.Sprintf("it knows the log at %d leaves", e.size) }
 
 // submit brings a checkpoint of size leaves to one witness and returns its
 // cosignatures. last is the size that it signed last, as far as we know.
@@ -40,7 +40,7 @@ func (w *Witnesses) submit(ctx context.Context, to ledger.Witness, checkpoint st
 			return nil, err
 		}
 		answer, err := w.post(ctx, to, request(last, proof, checkpoint))
-		known, differs := errors.AsType[errKnown](err)
+		known, differs := errors.AsType[knownError](err)
 		switch {
 		case err == nil:
 			return ledger.OpenCosignatures(checkpoint, answer, to.Key)
@@ -116,5 +116,5 @@ func conflict(media, answer string) error {
 	if !found || err != nil || strconv.FormatUint(size, 10) != text {
 		return errors.New("it answered with a size that is none")
 	}
-	return errKnown{size}
+	return knownError{size}
 }
