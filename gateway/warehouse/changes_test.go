@@ -222,23 +222,34 @@ func changesOf(t *testing.T, d, whole *gateway.Definition, all []delivery, contr
 			old, was = childOf(d, whole, before[pid], contracts, records)
 		}
 		for _, place := range []string{"", region, old} {
-			f := places[place]
-			if f == nil {
-				f = &found{map[[16]byte]bool{}, map[[16]byte]bool{}, map[uint64]map[[16]byte]bool{}, map[gateway.AgencyID]map[[16]byte]bool{}, map[int]bool{}}
-				places[place] = f
+			if places[place] == nil {
+				places[place] = newFound()
 			}
-			f.children[pid] = true
-			if was == is {
-				continue
-			}
-			f.changed[pid] = true
-			for _, b := range late[pid] {
-				mark(f.batches, b.seq, pid)
-				mark(f.agencies, b.agency, pid)
-				f.sectors[b.contract] = true
-			}
+			places[place].add(pid, was != is, late[pid])
 		}
 	}
+	return changesAt(places)
+}
+
+func newFound() *found {
+	return &found{map[[16]byte]bool{}, map[[16]byte]bool{}, map[uint64]map[[16]byte]bool{}, map[gateway.AgencyID]map[[16]byte]bool{}, map[int]bool{}}
+}
+
+// add notes a child of the region, and what changed it.
+func (f *found) add(pid [16]byte, changed bool, late []delivery) {
+	f.children[pid] = true
+	if !changed {
+		return
+	}
+	f.changed[pid] = true
+	for _, b := range late {
+		mark(f.batches, b.seq, pid)
+		mark(f.agencies, b.agency, pid)
+		f.sectors[b.contract] = true
+	}
+}
+
+func changesAt(places map[string]*found) []disclosure.Change {
 	var changes []disclosure.Change
 	for place, f := range places {
 		n := disclosure.Change{Region: place, Children: uint64(len(f.children)), Changed: uint64(len(f.changed)), Sectors: len(f.sectors)}

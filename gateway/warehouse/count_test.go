@@ -24,6 +24,7 @@ type row struct {
 	harm             uint64
 	kind             uint8 // by the contract's own list
 	assessed, began  gateway.Day
+	record           int // where the contract stores it
 }
 
 const (
@@ -266,6 +267,8 @@ func blockOf(c *gateway.Contract, contract int, rows []row) *gateway.Block {
 			switch column.Name {
 			case "pid":
 				b.IDs(i)[n] = r.pid
+			case "record_key":
+				b.IDs(i)[n] = [16]byte{byte(r.record), byte(r.record >> 8), 9}
 			case "quarter":
 				b.Uint16s(i)[n] = uint16(r.quarter)
 			case "day":
