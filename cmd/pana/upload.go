@@ -27,6 +27,7 @@ type uploading struct {
 	file     string
 	from, to string
 	reject   string
+	says     manifestFlags
 	key      string // Idempotency-Key
 	receipt  string // file to write the receipt to, or ""
 	said     gateway.Said
@@ -76,6 +77,7 @@ again, not even when this command was ended and is given once more.`,
 	f.StringVar(&u.receipt, "receipt", "", "write the receipt to this file too")
 	f.BoolVar(&u.resume, "resume", false, "send in pieces, whatever the size of the file")
 	f.DurationVar(&u.wait, "wait", 10*time.Minute, "how long to go on trying while nothing comes through")
+	u.says.add(f)
 	form.add(f)
 	u.style.add(f)
 	require(command, "contract", "from", "to")
@@ -143,7 +145,8 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 
 // request is the upload as a request whose body has a size and a digest.
 func (u uploading) request(ctx context.Context, base string, body io.Reader, size int64, digest []byte) (*http.Request, error) {
-	query := url.Values{"period_from": {u.from}, "period_to": {u.to}, "reject": {u.reject}, "kind": {string(gateway.Original)}}
+	query := url.Values{"period_from": {u.from}, "period_to": {u.to}, "reject": {u.reject}}
+	u.says.set(query)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		base+"/v1/contracts/"+url.PathEscape(u.contract)+"/batches?"+query.Encode(), body)
 	if err != nil {
@@ -217,6 +220,7 @@ func (c *cli) batchCommand() *cobra.Command {
 				return c.print(list.Batches, func(w io.Writer) error { return writeBatches(w, list.Batches) })
 			},
 		},
+		c.nothingCommand(&flags), c.receiptCommand(&flags),
 		c.oneBatch(&flags, "show BATCH", "Show one of your batches", http.MethodGet),
 		c.oneBatch(&flags, "withdraw BATCH", "Take a batch back: it is absent from the next release", http.MethodDelete),
 	)

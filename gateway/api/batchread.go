@@ -123,3 +123,12 @@ func (s *server) receipt(r *http.Request, caller gateway.Caller) (answer, error)
 	}
 	return answer{media: "application/json", body: body}, nil
 }
+
+// coverage tells which quarters were reported, and which are missing.
+func (s *server) coverage(r *http.Request, caller gateway.Caller) (answer, error) {
+	c, err := s.Exchange.Coverage(r.Context(), caller)
+	if err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, c)
+}

@@ -68,6 +68,18 @@ func (s *server) may(act gateway.ActionName, h handler) handler {
 	}
 }
 
+// mayOn is may for an action on the release that the address names: one that is not
+// there, or that the caller may not know of, is not found whatever else was sent.
+func (s *server) mayOn(act gateway.ActionName, h handler) handler {
+	return func(r *http.Request, caller gateway.Caller) (answer, error) {
+		err := s.Exchange.MayOn(r.Context(), caller, act, releaseID(r))
+		if err != nil {
+			return answer{}, err
+		}
+		return h(r, caller)
+	}
+}
+
 // handle runs a handler for an authenticated caller.
 func (s *server) handle(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

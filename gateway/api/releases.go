@@ -136,6 +136,10 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 	}
 	err := decode(r, &request)
 	if err != nil {
+		// Which purpose is meant cannot be told, but whether there is such a release can.
+		if gone := s.Exchange.MayOn(r.Context(), caller, gateway.ActReadRelease, releaseID(r)); gone != nil {
+			return answer{}, gone
+		}
 		return answer{}, err
 	}
 	a := answer{media: "application/json"}

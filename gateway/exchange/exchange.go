@@ -76,7 +76,6 @@ type Exchange struct {
 	inForce   atomic.Pointer[policies.Set]
 	keys      keys
 	contracts map[gateway.ContractID]*gateway.Contract
-	under     sync.Map      // of uploads under way, by load: *atomic.Int64, the rows sent
 	ending    chan struct{} // closed when Run ends
 
 	mu        sync.Mutex // guards what follows; never held while waiting for anything
@@ -275,6 +274,13 @@ func unknown() error {
 // request is looked at: NotFound when not.
 func (x *Exchange) May(ctx context.Context, caller gateway.Caller, act gateway.ActionName) error {
 	_, err := x.allow(ctx, caller, act)
+	return err
+}
+
+// MayOn reports whether the caller may try an action on a release, before anything else
+// of the request is looked at: NotFound when not.
+func (x *Exchange) MayOn(ctx context.Context, caller gateway.Caller, act gateway.ActionName, id gateway.ReleaseID) error {
+	_, _, err := x.release(ctx, caller, act, "", id)
 	return err
 }
 

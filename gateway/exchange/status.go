@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -27,9 +26,24 @@ type BatchStatus struct {
 	Progress     *Progress `json:"progress,omitempty"` // while this gateway loads it
 }
 
-// Progress is how far an upload is.
+// Progress is how far an upload is. Nothing of it is visible yet.
 type Progress struct {
-	Sent int64 `json:"rows_sent"` // to the warehouse; nothing of them is visible yet
+	Bytes   int64 `json:"bytes_read"`
+	Size    int64 `json:"bytes,omitempty"` // of the body, where it was said
+	Records int64 `json:"records_read"`
+	Refused int64 `json:"records_refused"`
+}
+
+// progress is how far this gateway is with a batch, or nil when it does not load it.
+func (x *Exchange) progress(id gateway.BatchID) *Progress {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for m := range x.meters {
+		if at := m.batch.Load(); at != nil && *at == id {
+			return &Progress{m.bytes.Load(), m.size, m.rows.Load() + m.refused.Load(), m.refused.Load()}
+		}
+	}
+	return nil
 }
 
 // A BatchFilter says which batches to list, and how many.
@@ -51,9 +65,7 @@ func (x *Exchange) status(b gateway.Batch) BatchStatus {
 	case gateway.BatchCommitted, gateway.BatchPublished, gateway.BatchWithdrawn:
 		s.Completeness = b.Completeness()
 	case gateway.BatchLoading:
-		if sent, is := x.under.Load(b.Load); is {
-			s.Progress = &Progress{sent.(*atomic.Int64).Load()}
-		}
+		s.Progress = x.progress(b.ID)
 	case gateway.BatchAborted:
 	}
 	return s
@@ -113,4 +125,34 @@ func (x *Exchange) Receipt(ctx context.Context, caller gateway.Caller, id gatewa
 		return nil, err
 	}
 	return x.Registry.Receipt(ctx, caller.Agency, id)
+}
+
+// A Coverage says what was reported: of an agency's own batches or, for those who watch
+// over all agencies, of all, with the horizons of sectors and regions.
+type Coverage struct {
+	Reports  []registry.Report  `json:"reports"`
+	Horizons []registry.Horizon `json:"horizons,omitempty"`
+}
+
+// Coverage returns what was reported until today. An agency learns nothing of others.
+func (x *Exchange) Coverage(ctx context.Context, caller gateway.Caller) (Coverage, error) {
+	_, err := x.allow(ctx, caller, gateway.ActReadBatch)
+	if err != nil {
+		return Coverage{}, err
+	}
+	today := gateway.DayOf(x.Now())
+	if caller.Role == gateway.RoleAgency {
+		own, err := x.Registry.Reported(ctx, caller.Agency, today)
+		return Coverage{Reports: own}, err
+	}
+	all, err := x.Registry.Reported(ctx, "", today)
+	if err != nil {
+		return Coverage{}, err
+	}
+	snapshot, err := x.Registry.Snapshot(ctx)
+	if err != nil {
+		return Coverage{}, err
+	}
+	horizons, err := x.Registry.Horizons(ctx, snapshot)
+	return Coverage{all, horizons}, err
 }

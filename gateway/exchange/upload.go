@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -79,9 +78,7 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 		return Uploaded{attempt.Batch, attempt.Receipt, true}, sameContent(u)
 	}
 	watched.begun(attempt.Batch)
-	defer x.under.Delete(attempt.Load)
 	l := &loading{x: x, ring: ring, caller: caller, upload: u, contract: c, plan: plan, attempt: attempt, hash: sha256.New(), watched: watched}
-	x.under.Store(attempt.Load, &l.sent)
 	var receipt []byte
 	err = guarded("an upload", func() (err error) { receipt, err = l.run(ctx); return err })
 	if err != nil {
@@ -179,7 +176,6 @@ type loading struct {
 	hash     hash.Hash // of the body, as it is read
 	reader   *pipelines.Reader
 	load     *warehouse.Load // nil until the first block
-	sent     atomic.Int64    // rows
 	watched  *meter
 }
 
@@ -307,7 +303,6 @@ func (l *loading) send(ctx context.Context, full <-chan *gateway.Block, free cha
 		if err != nil {
 			return fmt.Errorf("sending a block: %w", err)
 		}
-		l.sent.Add(int64(b.Rows()))
 		free <- b
 	}
 	return nil

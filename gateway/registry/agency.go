@@ -156,12 +156,7 @@ func (r *Registry) Coverage(ctx context.Context, snapshot uint64, from, to gatew
 	if err != nil {
 		return nil, err
 	}
-	periods := map[gateway.AgencyID][]gateway.Manifest{}
-	for _, b := range batches {
-		if b.Covers() {
-			periods[b.Agency] = append(periods[b.Agency], b.Manifest)
-		}
-	}
+	periods := periodsOf(batches)
 	full := map[gateway.ContractID]map[string][]gateway.Quarter{}
 	for q := from; q <= to; q++ {
 		for place, complete := range reported(agencies, periods, q) {

@@ -58,7 +58,7 @@ func randomHistory(rng *rand.Rand, batches int) history {
 			s.last = s.first + gateway.Quarter(rng.IntN(4))
 		}
 		used := map[int]bool{}
-		for _, r := range world(rng, 150, 360) {
+		for _, r := range world(rng, 700, 360) {
 			r.record = 1 + rng.IntN(400)
 			if r.contract != s.contract || used[r.record] { // DUPLICATE_RECORD
 				continue
