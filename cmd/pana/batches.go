@@ -147,7 +147,9 @@ func (m *manifestFlags) add(f *pflag.FlagSet) {
 }
 
 func (m *manifestFlags) set(query url.Values) {
-	query.Set("kind", m.kind)
+	if m.kind != "" {
+		query.Set("kind", m.kind)
+	}
 	if m.records != 0 {
 		query.Set("records", strconv.Itoa(m.records))
 	}

@@ -261,26 +261,6 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestTrickle sends a byte whenever the idle time is nearly over: too little in
-// all is too slow as well.
-func TestTrickle(t *testing.T) {
-	const idle = 400 * time.Millisecond
-	s := newStack(t, func(p parts) { p.api.Limits.Idle = idle })
-	f := s.start(t.Context(), sending("police", "police", small(t, 40)))
-	sent := 0
-	for start := time.Now(); time.Since(start) < 20*idle; sent++ {
-		_, err := io.WriteString(f, "x")
-		if err != nil {
-			break
-		}
-		time.Sleep(idle / 8)
-	}
-	r := f.end(t)
-	if r.status != http.StatusRequestTimeout || sent > 100 {
-		t.Errorf("got %d after %d bytes: %.300s", r.status, sent, r.body)
-	}
-}
-
 // TestSteadyBody takes longer than the idle time in all, and comes steadily
 // enough.
 func TestSteadyBody(t *testing.T) {
