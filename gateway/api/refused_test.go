@@ -31,7 +31,7 @@ func TestRefusals(t *testing.T) {
 	s.want(t, http.StatusCreated, sending("police", "police", small(t, 3)).with("Idempotency-Key", "taken"))
 	var built gateway.Release // for whoever may not ask it, and how
 	s.want(t, http.StatusCreated, posting("steward", "/v1/releases", `{"definition":"demo","from":"2025Q1","to":"2025Q1"}`)).decode(t, &built)
-	s.approve(t, built)
+	s.want(t, http.StatusOK, posting("officer", "/v1/releases/demo-1/approval", `{"digest":"`+built.Page+`","reason":"read"}`))
 	before := s.state(t)
 	for _, c := range append(uploadRefusals(t, digest, most), otherRefusals()...) {
 		t.Run(c.name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestRefusals(t *testing.T) {
 			if r.status != c.status || r.slug(t) != c.slug {
 				t.Fatalf("got %d %s, want %d %s: %s", r.status, r.slug(t), c.status, c.slug, r.body)
 			}
-			if c.slug == "conflict" { // the catalogue has the other files
+			if c.slug == "conflict" || c.slug == "unreadable-file" { // the catalogue has the other files
 				r.golden(t)
 			}
 		})
@@ -84,7 +84,10 @@ func otherRefusals() []refusal {
 		{"no such path", getting("", "/"+canary), 404, "not-found"},
 		{"no such path of ours", getting("", "/v1/"+canary), 404, "not-found"},
 		{"unknown batch", getting("police", "/v1/batches/"+canary), 404, "not-found"},
-		{"B75 unknown release", ask(`{"measure":"children","purpose":"evaluation"}`), 404, "not-found"},
+		{"B75 unknown release", posting("researcher", "/v1/releases/demo-9/cubes/pathways/table", `{"measure":"children","purpose":"evaluation"}`), 404, "not-found"},
+		{"unknown release and no question", posting("researcher", "/v1/releases/demo-9/cubes/pathways/table", "["), 404, "not-found"},
+		{"unknown release and no approval", posting("officer", "/v1/releases/demo-9/approval", "["), 404, "not-found"},
+		{"unknown release and no cell", posting("officer", "/v1/releases/demo-9/cells", "["), 404, "not-found"},
 		{"unknown definition", posting("steward", "/v1/releases", `{"definition":"`+canary+`"}`), 404, "not-found"},
 		{"quarter that is none", posting("steward", "/v1/releases", `{"definition":"demo","from":"`+canary+`"}`), 400, "invalid"},
 		{"question that is no JSON", ask(canary), 400, "invalid"},

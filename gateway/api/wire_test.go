@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func (s *stack) say(t *testing.T, text string, halfClose bool) (r reply, closed 
 	body := must(io.ReadAll(response.Body))(t)
 	_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	_, err = reader.ReadByte()
-	return reply{response.StatusCode, response.Header, body}, errors.Is(err, io.EOF)
+	return reply{response.StatusCode, response.Header, body}, !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // TestUnreadBody announces a body that never comes, to addresses that want none:

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/warehouse"
 )
 
 // Held returns the releases whose cells lie in memory.
@@ -13,3 +14,6 @@ func (x *Exchange) Held() []gateway.ReleaseID {
 	defer x.mu.Unlock()
 	return slices.Sorted(maps.Keys(x.published))
 }
+
+// Order is how batches replace one another, for a build.
+func Order(batches []gateway.Batch) []warehouse.Ordered { return order(batches) }
