@@ -52,7 +52,7 @@ func TestCatalogue(t *testing.T) {
 	} {
 		golden[slug] = true
 	}
-	for _, b := range slices.Concat(badHeaders(t), badBodies(t), badWire(s, t), badTimes(t), badKeys(t)) {
+	for _, b := range slices.Concat(badHeaders(t), badBodies(t), badWire(t, s), badTimes(t), badKeys(t)) {
 		seen[b.number] = true
 		t.Run(fmt.Sprintf("B%d %s", b.number, b.name), func(t *testing.T) {
 			before, size := s.counted(t), must(s.registry.Size(t.Context()))(t)
@@ -73,7 +73,7 @@ func TestCatalogue(t *testing.T) {
 			if after := s.counted(t); after != before {
 				t.Errorf("something changed:\n%s\n%s", before, after)
 			}
-			if grown := int(must(s.registry.Size(t.Context()))(t) - size); grown != b.leaves { //nolint:gosec // a few
+			if grown := int(must(s.registry.Size(t.Context()))(t) - size); grown != b.leaves {
 				t.Errorf("the ledger grew by %d leaves, want %d: %s", grown, b.leaves, s.lastLeaves(t, size))
 			}
 			if strings.Contains(string(r.body), canary) || strings.Contains(s.log.String(), canary) {
@@ -274,7 +274,7 @@ func (s *stack) loading(t *testing.T) (n int) {
 	return n
 }
 
-func badWire(s *stack, t *testing.T) []bad {
+func badWire(t *testing.T, s *stack) []bad {
 	t.Helper()
 	c := sending("police", "police", small(t, 5))
 	head := func(line string, more ...string) string {
@@ -407,6 +407,7 @@ func (s *stack) dribble(t *testing.T) <-chan error {
 // crowd opens hundreds of uploads that never go on: all but a few are refused at once,
 // and whoever else asks is served meanwhile.
 func (s *stack) crowd(t *testing.T) {
+	t.Helper()
 	before := s.counted(t)
 	const many = 300
 	c := sending("police", "police", small(t, 3))

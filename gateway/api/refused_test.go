@@ -27,13 +27,12 @@ type refusal struct {
 func TestRefusals(t *testing.T) {
 	const most = 1 << 20
 	s := newStack(t, func(p parts) { p.api.Limits = api.Limits{BodyBytes: most, Rows: 40} })
-	digest := sending("police", "police", small(t, 3)).header["Content-Digest"]
 	s.want(t, http.StatusCreated, sending("police", "police", small(t, 3)).with("Idempotency-Key", "taken"))
 	var built gateway.Release // for whoever may not ask it, and how
 	s.want(t, http.StatusCreated, posting("steward", "/v1/releases", `{"definition":"demo","from":"2025Q1","to":"2025Q1"}`)).decode(t, &built)
 	s.want(t, http.StatusOK, posting("officer", "/v1/releases/demo-1/approval", `{"digest":"`+built.Page+`","reason":"read"}`))
 	before := s.state(t)
-	for _, c := range append(uploadRefusals(t, digest, most), otherRefusals()...) {
+	for _, c := range append(uploadRefusals(t), otherRefusals()...) {
 		t.Run(c.name, func(t *testing.T) {
 			r := s.do(t, c.call)
 			if r.status != c.status || r.slug(t) != c.slug {
@@ -52,7 +51,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func uploadRefusals(t *testing.T, digest string, most int) []refusal {
+func uploadRefusals(t *testing.T) []refusal {
 	t.Helper()
 	good := sending("police", "police", small(t, 3))
 	const batches = "/v1/contracts/police/batches"

@@ -14,13 +14,13 @@ import (
 	"github.com/pana-exchange/pana/pipelines"
 )
 
-// rows is a file of the police with the lines from one to another under ids of a prefix.
-func rows(tb testing.TB, from, to int, prefix string) []byte {
+// rows is a file of the police with the lines from one to another under ids of their own.
+func rows(tb testing.TB, from, to int) []byte {
 	tb.Helper()
 	lines := bytes.SplitAfter(files(tb)["police"], []byte("\n"))
 	file := bytes.Clone(lines[0])
 	for i := from; i < to; i++ {
-		file = append(file, renamed(lines[1+i], prefix+string(rune('a'+i)))...)
+		file = append(file, renamed(lines[1+i], "x"+string(rune('a'+i)))...)
 	}
 	return file
 }
@@ -77,18 +77,18 @@ func TestLifeOfRecords(t *testing.T) {
 			t.Errorf("%s: %d records, want %d", doing, got, want)
 		}
 	}
-	first, err := send(as(gateway.Original, "1", rows(t, 0, 10, "x")))
+	first, err := send(as(gateway.Original, "1", rows(t, 0, 10)))
 	ok(t, err)
 	base := g.total(t)
 	if base == 0 {
 		t.Fatal("no records")
 	}
-	_, err = send(as(gateway.Original, "2", rows(t, 5, 12, "x")))
+	_, err = send(as(gateway.Original, "2", rows(t, 5, 12)))
 	if diff := cmp.Diff(map[gateway.ProblemCode]int{pipelines.SentBefore: 5}, problems(t, err)); diff != "" {
 		t.Error(diff)
 	}
 	counts("an original that repeats", base)
-	correction := rows(t, 5, 10, "x")
+	correction := rows(t, 5, 10)
 	made, err := send(as(gateway.Correction, "3", correction))
 	ok(t, err)
 	counts("a correction that changes nothing", base)
@@ -97,9 +97,9 @@ func TestLifeOfRecords(t *testing.T) {
 	if !again.Repeated || again.Batch != made.Batch {
 		t.Error("the same correction twice is two batches")
 	}
-	_, err = send(as(gateway.Correction, "1", rows(t, 0, 10, "x")))
+	_, err = send(as(gateway.Correction, "1", rows(t, 0, 10)))
 	is(t, err, gateway.Mismatch)
-	back, err := send(as(gateway.Correction, "5", rows(t, 0, 10, "x")))
+	back, err := send(as(gateway.Correction, "5", rows(t, 0, 10)))
 	ok(t, err)
 	if back.Repeated {
 		t.Error("a correction back to the original was taken for the original")
@@ -124,11 +124,11 @@ func TestLifeOfRecords(t *testing.T) {
 // correction. A report of nothing is a batch like another, and an empty quarter.
 func TestManifests(t *testing.T) {
 	g := newExchange(t)
-	u := sending("police", "1", rows(t, 0, 10, "x"))
+	u := sending("police", "1", rows(t, 0, 10))
 	u.Manifest.Records = 11
 	_, err := g.Upload(t.Context(), g.who["police"], u)
 	is(t, err, gateway.Invalid)
-	u = sending("police", "1", rows(t, 0, 10, "x"))
+	u = sending("police", "1", rows(t, 0, 10))
 	u.Manifest.Records = 10
 	made, err := g.Upload(t.Context(), g.who["police"], u)
 	ok(t, err)
