@@ -16,6 +16,7 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/api"
 	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/gateway/warehouse"
 )
 
 // A bad input of the catalogue (trust.md 6.4), by its number there.
@@ -112,7 +113,7 @@ func (s *stack) counted(t *testing.T) string {
 	t.Helper()
 	text := s.state(t)
 	for _, c := range must(configs.Contracts())(t) {
-		text += fmt.Sprintf("\n%s %d", c.ID, len(must(s.house.Visible(t.Context(), c.ID, 1<<62))(t)))
+		text += fmt.Sprintf("\n%s %d", c.ID, len(must(s.house.Visible(t.Context(), c.ID, warehouse.Snapshot{Seq: 1 << 62}))(t)))
 	}
 	return text
 }
