@@ -214,8 +214,8 @@ func badBodies(t *testing.T) []bad {
 	plain := func(body string) call { return sending("police", "police", body) }
 	empty := call{method: "POST", path: batchesPath, who: "police", header: plain("").header}
 	return []bad{
-		{23, "gzip bomb", doing(packed(t, "gzip", one+strings.Repeat("\n", 48<<20))), 413, "too-large", 2},
-		{23, "zstd bomb", doing(packed(t, "zstd", one+strings.Repeat("\n", 48<<20))), 413, "too-large", 2},
+		{23, "gzip bomb", doing(packed(t, "gzip", one+strings.Repeat("\n", 48<<20))), 413, "limit-ratio", 2},
+		{23, "zstd bomb", doing(packed(t, "zstd", one+strings.Repeat("\n", 48<<20))), 413, "limit-ratio", 2},
 		{24, "gzip in gzip", doing(again(packed(t, "gzip", gz.content).content)), 400, "unreadable-file", 2},
 		{25, "two members", doing(again(gz.content + gz.content)), 400, "invalid", 2},
 		{26, "cut off", doing(again(gz.content[:len(gz.content)-5])), 400, "invalid", 2},
