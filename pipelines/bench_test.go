@@ -152,7 +152,7 @@ func BenchmarkScan(b *testing.B) {
 	const rows = 100_000
 	data := newGenerator().file(rows)
 	b.SetBytes(int64(len(data)))
-	n := 0
+	n, started := 0, cpu(b)
 	for b.Loop() {
 		s, _, err := tabular.OpenCSV(context.Background(), bytes.NewReader(data), tabular.CSVOptions{
 			RowBytes: 64 << 10, Known: func([]byte) bool { return true },
@@ -172,4 +172,5 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64(n)/(cpu(b)-started), "rows/cpu-s")
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"io"
 	"math/bits"
-	"unicode/utf8"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -115,12 +114,17 @@ const (
 	highs = 0x8080808080808080
 )
 
-// differs marks, with its highest bit, every byte of w that is not the byte that
-// pattern repeats. The lower bits mean nothing.
-func differs(w, pattern uint64) uint64 {
+// equal marks, with its highest bit, every byte of w that is the byte that pattern
+// repeats, and no other.
+func equal(w, pattern uint64) uint64 {
 	x := w ^ pattern
-	return (x & lows) + lows | x
+	return ^((x & lows) + lows | x) & highs
 }
+
+// below marks every byte of w that is less than the byte that limit repeats, which is
+// ASCII. All of ASCII that means something is: mostly nothing else is, so that one
+// comparison does for four.
+func below(w, limit uint64) uint64 { return ^((w | highs) - limit | w) & highs }
 
 // recordByWords scans one record from start, eight bytes at a time. It reports false
 // when the data ends first or the line is empty.
@@ -131,43 +135,49 @@ func (s *CSV) recordByWords() (gateway.ProblemCode, bool) {
 	}
 	cells := s.row.Cells[:0]
 	from, form := s.start, Plain
-	suspect := uint64(0)
-	seps := uint64(s.sep) * ones
+	suspect := uint64(0) // not ASCII, or NUL; behind the record at worst
+	limit, seps := uint64(max(s.sep, '"')+1)*ones, uint64(0)
+	if s.sep == ';' { // which is behind the digits
+		limit, seps = ('"'+1)*ones, ';'*ones
+	}
 words:
 	for pos := s.start; pos < end; pos += 8 {
 		w := binary.LittleEndian.Uint64(buf[pos:])
-		suspect |= (w | (w-ones)&^w) & highs // not ASCII, or NUL; behind the record at worst
-		for m := ^(differs(w, seps) & differs(w, '\n'*ones) & differs(w, '"'*ones)) & highs; m != 0; m &= m - 1 {
+		m := below(w, limit)
+		if seps != 0 {
+			m |= equal(w, seps)
+		}
+		suspect |= w & highs
+		for ; m != 0; m &= m - 1 {
 			i := pos + bits.TrailingZeros64(m)>>3
-			c := buf[i]
-			if c != '"' {
+			switch c := buf[i]; {
+			case c == s.sep:
 				cells = append(cells, Span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
 				from, form = i+1, Plain
-				if c == s.sep {
-					continue
-				}
-				s.row.Cells = cells
+			case c == '\n':
+				s.row.Cells = append(cells, Span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
 				return s.finish(i+1, suspect != 0)
-			}
-			if i > from {
+			case c == 0:
+				suspect = highs
+			case c != '"':
+			case i > from:
 				form = Bare
-				continue
-			}
-			suspect = highs // the words inside are skipped
-			cell, next := s.quoted(i + 1)
-			cells = append(cells, cell)
-			switch {
-			case next >= end:
-				return "", false
-			case buf[next] == s.sep:
+			default:
+				suspect = highs // the words inside are skipped
+				cell, next := s.quoted(i + 1)
+				cells = append(cells, cell)
+				s.row.Cells = cells
+				switch {
+				case next >= end:
+					return "", false
+				case buf[next] == '\n':
+					return s.finish(next+1, true)
+				case buf[next] != s.sep:
+					return QuoteForm, false
+				}
 				from, pos = next+1, next+1-8
 				continue words
-			case buf[next] != '\n':
-				s.row.Cells = cells
-				return QuoteForm, false
 			}
-			s.row.Cells = cells
-			return s.finish(next+1, true)
 		}
 	}
 	return "", false
@@ -216,7 +226,7 @@ func (s *CSV) finish(next int, suspect bool) (gateway.ProblemCode, bool) {
 	if bytes.IndexByte(record, 0) >= 0 {
 		return NUL, false
 	}
-	if !utf8.Valid(record) {
+	if !valid(record) {
 		return NotUTF8, false
 	}
 	for i := range s.row.Cells {
