@@ -233,7 +233,7 @@ func (e *endless) next() []byte {
 	return e.chunk
 }
 
-// Memory does not grow with the file, beyond 16 bytes a record up to Limits.Unique.
+// Memory does not grow with the file, beyond 11 bytes a record up to Limits.Unique.
 func TestMemoryIsConstant(t *testing.T) {
 	if testing.Short() {
 		t.Skip("two million rows")
@@ -330,7 +330,7 @@ func TestKeySet(t *testing.T) {
 			seen[n] = true
 		}
 	}
-	if !set.add(1) || set.used != 5000 || len(set.slots) != 16384 {
+	if !set.add(1) || set.used != 5000 || len(set.slots) != 6672 {
 		t.Errorf("%d keys in %d slots", set.used, len(set.slots))
 	}
 }

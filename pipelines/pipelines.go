@@ -17,7 +17,7 @@
 // The file is CSV in the dialects of spreadsheets, NDJSON, both compressed or not, or XLSX:
 // [Options.Said] is what its sender says of it, and what is not said is found out,
 // told by [Reader.Dialect], and refused where it can be meant in two ways. It is
-// streamed: memory does not grow with it, but for 16 bytes a record, up to a limit,
+// streamed: memory does not grow with it, but for 11 bytes a record, up to a limit,
 // to find doubled record identifiers. A workbook is held whole, sealed, on disk.
 // [Reader.Report] groups what was wrong; close a reader that was not read to its end.
 //

@@ -155,7 +155,8 @@ words:
 				cells = append(cells, Span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
 				from, form = i+1, Plain
 			case c == '\n':
-				s.row.Cells = append(cells, Span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
+				cells = append(cells, Span{int32(from), int32(i), form}) //nolint:gosec // inside the buffer
+				s.row.Cells = cells
 				return s.finish(i+1, suspect != 0)
 			case c == 0:
 				suspect = highs
