@@ -87,6 +87,7 @@ type Policies struct {
 type Keys struct {
 	Keyring  string `mapstructure:"keyring"`
 	Identity string `mapstructure:"identity"`
+	Officer  string `mapstructure:"officer"` // of a keyring that was sealed twice
 }
 
 // defaults has every key: viper finds in the environment only keys that it knows
@@ -99,7 +100,7 @@ var defaults = map[string]any{
 	"clickhouse.passwords.builder": "", "clickhouse.passwords.reader": "",
 	"clickhouse.tls.mode": "auto", "clickhouse.tls.authority": "",
 	"engine.max_memory": uint64(0), "policies.dir": "",
-	"keys.keyring": "", "keys.identity": "",
+	"keys.keyring": "", "keys.identity": "", "keys.officer": "",
 	"witness.policy": "", "witness.every": time.Minute, "witness.stop_after": 4 * time.Hour,
 	"limits.connections": 1024, "limits.header_bytes": 16 << 10, "limits.header_time": 10 * time.Second,
 	"limits.idle": 10 * time.Second, "limits.pace_bytes": int64(16 << 10), "limits.answer_time": 30 * time.Second,

@@ -138,7 +138,7 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 	d.title("Pana: records of six sectors in, protected tables out")
 	d.line("every record is synthetic; everything else is what a ministry would run")
 	data := filepath.Join(d.dir, "data")
-	made, err := initKeys(ctx, data, "demo", d.c)
+	made, err := initKeys(ctx, data, "demo", "", sealing{}, d.c)
 	if errors.Is(err, gateway.Conflict) {
 		return nil, gateway.Errorf(gateway.Conflict, "%s holds an earlier demonstration; name another directory with --dir", d.dir)
 	}

@@ -73,7 +73,7 @@ func secluded(t *testing.T, pid int) {
 func TestLook(t *testing.T) {
 	c := &cli{out: io.Discard, err: io.Discard, now: time.Now}
 	data := filepath.Join(t.TempDir(), "data")
-	_, err := initKeys(t.Context(), data, "test", c)
+	_, err := initKeys(t.Context(), data, "test", "", sealing{}, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,23 +19,30 @@ import (
 )
 
 func (c *cli) keysCommand() *cobra.Command {
-	command := &cobra.Command{Use: "keys", Short: "Make and look at the keyring (operators)"}
-	command.AddCommand(c.keysInitCommand(), c.keysShowCommand(), c.keysOperatorCommand())
+	command := &cobra.Command{Use: "keys", Short: "Make, look at, rotate and destroy the keys of pseudonyms (operators)", Long: keysHelp}
+	command.AddCommand(c.keysInitCommand(), c.keysShowCommand(), c.keysOperatorCommand(), c.keysEpochCommand(), c.keysProposeCommand(),
+		c.keysRotateCommand(), c.keysDestroyCommand(), c.keysRecoverCommand())
 	return command
 }
 
 func (c *cli) keysInitCommand() *cobra.Command {
-	var data, installation string
+	var data, installation, identity string
+	var seal sealing
 	command := &cobra.Command{
 		Use:   "init --data DIR --installation NAME",
 		Short: "Make a data directory with a new keyring, and print the first operator's key once",
 		Long: `Make DIR (0700) with a keyring sealed by age to a new identity beside it (0600), and
 a registry with one API key: the first operator's, printed once. Keep a copy of the
 identity apart from the data: without it the pseudonyms can never be linked again.
-When it was stopped half-way, run it again: what is there is kept, what is missing made.`,
-		Example: "  pana keys init --data pana-data --installation ministry",
+With --officer the keyring is sealed twice, for the operator and then for the officer,
+who made an identity with age-keygen and gave its recipient: neither opens it alone, and
+pana serve needs both files. With --recovery a copy is sealed for an identity that lies
+in a safe, offline; carry keyring.recovery.age away too, and again after every change.
+When it was stopped half-way, run it again (with --officer-identity when it was sealed
+twice): what is there is kept, what is missing made.`,
+		Example: "  pana keys init --data pana-data --installation ministry --officer age1… --recovery age1…",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			made, err := initKeys(cmd.Context(), data, installation, c)
+			made, err := initKeys(cmd.Context(), data, installation, identity, seal, c)
 			if err != nil {
 				return err
 			}
@@ -48,6 +54,9 @@ When it was stopped half-way, run it again: what is there is kept, what is missi
 		},
 	}
 	command.Flags().StringVar(&data, "data", "pana-data", "directory to make")
+	command.Flags().StringVar(&seal.officer, "officer", "", "age recipient of the officer, age1…")
+	command.Flags().StringVar(&seal.recovery, "recovery", "", "age recipient of the copy for recovery, age1…")
+	command.Flags().StringVar(&identity, "officer-identity", "", "the officer's identity file, to go on with an init that was stopped")
 	command.Flags().StringVar(&installation, "installation", "", "name of this installation: lower-case letters, digits, dots, hyphens")
 	require(command, "installation")
 	return command
@@ -60,7 +69,7 @@ type initialised struct {
 	OperatorKey string `json:"operator_key"`
 }
 
-func initKeys(ctx context.Context, data, installation string, c *cli) (initialised, error) {
+func initKeys(ctx context.Context, data, installation, officer string, seal sealing, c *cli) (initialised, error) {
 	paths := pathsOf(data)
 	err := os.MkdirAll(data, 0o700)
 	if err != nil {
@@ -78,7 +87,7 @@ func initKeys(ctx context.Context, data, installation string, c *cli) (initialis
 		return initialised{}, err
 	}
 	defer unlock()
-	keys, err := initKeyring(paths, installation)
+	keys, err := initKeyring(paths, installation, officer, seal)
 	if err != nil {
 		return initialised{}, err
 	}
@@ -109,7 +118,7 @@ func initKeys(ctx context.Context, data, installation string, c *cli) (initialis
 // initKeyring makes identity and keyring, in this order, or takes those that an init
 // which was stopped has left. A keyring without its identity, or a registry without
 // its keyring, is no such leaving: something was lost.
-func initKeyring(p paths, installation string) (*pseudonym.Keyring, error) {
+func initKeyring(p paths, installation, officer string, seal sealing) (*pseudonym.Keyring, error) {
 	identity, keyring := exists(p.identity), exists(p.keyring)
 	switch {
 	case keyring && !identity:
@@ -117,12 +126,9 @@ func initKeyring(p paths, installation string) (*pseudonym.Keyring, error) {
 	case !keyring && exists(p.registry):
 		return nil, gateway.Errorf(gateway.Conflict, "%s is there already, but not its keyring; put that back", p.registry)
 	case !keyring:
-		err := writeKeyring(p, installation)
-		if err != nil {
-			return nil, err
-		}
+		return writeKeyring(p, installation, seal)
 	}
-	keys, err := openKeyring(p.keyring, p.identity)
+	keys, err := openKeyring(p.keyring, p.identity, officer)
 	if err == nil && keys.Installation() != installation {
 		err = gateway.Errorf(gateway.Conflict, "%s is there already, of installation %s", p.keyring, keys.Installation())
 	}
@@ -153,7 +159,7 @@ func grantOperator(ctx context.Context, reg *registry.Registry, actor string) (s
 }
 
 func (c *cli) keysOperatorCommand() *cobra.Command {
-	var data string
+	var data, officer string
 	command := &cobra.Command{
 		Use:   "operator --data DIR",
 		Short: "Make a new operator's key when the others are lost or expired, and print it once",
@@ -161,7 +167,7 @@ func (c *cli) keysOperatorCommand() *cobra.Command {
 print it once. The gateway must not be running. End lost keys with: pana access revoke.`,
 		Example: "  pana keys operator --data pana-data",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			key, err := ownerKey(cmd.Context(), data, c)
+			key, err := ownerKey(cmd.Context(), data, officer, c)
 			if err != nil {
 				return err
 			}
@@ -171,13 +177,14 @@ print it once. The gateway must not be running. End lost keys with: pana access 
 			})
 		},
 	}
+	command.Flags().StringVar(&officer, "officer-identity", "", "the officer's identity file, where the keyring is sealed twice")
 	command.Flags().StringVar(&data, "data", "pana-data", "data directory")
 	return command
 }
 
 // ownerKey grants an operator's key to whoever owns the data directory: what the lock
 // and the identity beside the keyring show.
-func ownerKey(ctx context.Context, data string, c *cli) (string, error) {
+func ownerKey(ctx context.Context, data, officer string, c *cli) (string, error) {
 	paths := pathsOf(data)
 	if !exists(paths.registry) {
 		return "", gateway.Errorf(gateway.Invalid, "there is no %s; make it with: pana keys init", paths.registry)
@@ -187,7 +194,7 @@ func ownerKey(ctx context.Context, data string, c *cli) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	keys, err := openKeyring(paths.keyring, paths.identity)
+	keys, err := openKeyring(paths.keyring, paths.identity, officer)
 	if err != nil {
 		return "", err
 	}
@@ -199,38 +206,46 @@ func ownerKey(ctx context.Context, data string, c *cli) (string, error) {
 	return grantOperator(ctx, reg, "owner")
 }
 
-// writeKeyring makes a keyring, and the identity that opens it unless it is there.
-func writeKeyring(p paths, installation string) error {
+// writeKeyring makes a keyring, and the identity that opens it unless it is there. It
+// is sealed for the operator, then for the officer where one is named.
+func writeKeyring(p paths, installation string, seal sealing) (*pseudonym.Keyring, error) {
 	opened, err := pseudonym.Generate(rand.Reader, installation)
 	if err != nil {
-		return usageError{err}
+		return nil, usageError{err}
 	}
-	defer clear(opened)
+	ring, err := pseudonym.Parse(opened)
+	if err == nil && seal.recovery != "" {
+		ring, err = ring.WithRecovery(seal.recovery)
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
 	if !exists(p.identity) {
 		fresh, err := age.GenerateX25519Identity()
 		if err != nil {
-			return fmt.Errorf("making an identity: %w", err)
+			return nil, fmt.Errorf("making an identity: %w", err)
 		}
 		err = writeSecret(p.identity, []byte(fresh.String()+"\n"))
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	ids, err := readIdentities(p.identity)
+	by, err := custodians(p.identity)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	identity, ok := ids[0].(*age.X25519Identity)
-	if !ok || len(ids) != 1 {
-		return gateway.Errorf(gateway.Conflict, "%s is there already, and not what this command makes", p.identity)
+	if seal.officer != "" {
+		officer, err := age.ParseX25519Recipient(seal.officer)
+		if err != nil {
+			return nil, usageError{errors.New("--officer is an age recipient: age1…")}
+		}
+		by = append(by, custodian{recipient: officer})
 	}
-	var sealed bytes.Buffer
-	err = pseudonym.Seal(&sealed, opened, identity.Recipient())
-	if err != nil {
-		return fmt.Errorf("sealing the keyring: %w", err)
-	}
-	return writeSecret(p.keyring, sealed.Bytes())
+	return ring, saver(p.keyring, by)(ring)
 }
+
+// A sealing is for whom a new keyring is sealed beside the operator: age recipients.
+type sealing struct{ officer, recovery string }
 
 // writeSecret writes a file whole or not at all, however it is stopped. The caller has
 // the directory's lock and knows that the file is not there.
@@ -269,73 +284,4 @@ func writeNew(path string, content []byte) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
-}
-
-func readIdentities(path string) ([]age.Identity, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fmt.Errorf("reading the identity: %w", err)
-	}
-	ids, err := age.ParseIdentities(bytes.NewReader(text))
-	clear(text)
-	if err != nil {
-		return nil, gateway.Errorf(gateway.Invalid, "%s holds no age identity", path)
-	}
-	return ids, nil
-}
-
-// openKeyring opens a keyring with the identity beside it; both must be closed to
-// other users of the machine.
-func openKeyring(keyring, identity string) (*pseudonym.Keyring, error) {
-	for _, path := range []string{keyring, identity} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, gateway.Errorf(gateway.Invalid, "there is no %s; make it with: pana keys init", path)
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			return nil, gateway.Errorf(gateway.Invalid, "%s can be read by others; close it: chmod 600 %s", path, path)
-		}
-	}
-	ids, err := readIdentities(identity)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(keyring) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fmt.Errorf("opening the keyring: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	keys, err := pseudonym.Open(f, ids...)
-	if err != nil {
-		return nil, refusal{err}
-	}
-	return keys, nil
-}
-
-func (c *cli) keysShowCommand() *cobra.Command {
-	var data string
-	command := &cobra.Command{
-		Use: "show", Short: "Show the keyring's public key and check values, never a key",
-		RunE: func(*cobra.Command, []string) error {
-			p := pathsOf(data)
-			keys, err := openKeyring(p.keyring, p.identity)
-			if err != nil {
-				return err
-			}
-			shown := struct {
-				Installation string            `json:"installation"`
-				LedgerKey    string            `json:"ledger_key"`
-				Epoch        int               `json:"epoch"`
-				Check        string            `json:"check_value"`
-				Checks       map[string]string `json:"check_values"`
-			}{keys.Installation(), keys.VerifierKey(), keys.Epoch(), keys.KCV(), keys.CheckValues()}
-			return c.print(shown, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "installation  %s\nledger key    %s\nepoch         %d\ncheck value   %s\n",
-					shown.Installation, shown.LedgerKey, shown.Epoch, shown.Check)
-				return err
-			})
-		},
-	}
-	command.Flags().StringVar(&data, "data", "pana-data", "data directory")
-	return command
 }

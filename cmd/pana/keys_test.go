@@ -23,7 +23,7 @@ func TestStoppedInit(t *testing.T) {
 		p := pathsOf(dir)
 		verifier := ""
 		if done > 0 {
-			keys, err := initKeyring(p, "ministry")
+			keys, err := initKeyring(p, "ministry", "", sealing{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,11 +41,11 @@ func TestStoppedInit(t *testing.T) {
 				}
 			}
 		}
-		made, err := initKeys(t.Context(), dir, "ministry", c)
+		made, err := initKeys(t.Context(), dir, "ministry", "", sealing{}, c)
 		if err != nil || made.OperatorKey == "" || verifier != "" && made.LedgerKey != verifier {
 			t.Fatalf("after %d steps: %v", done, err)
 		}
-		_, err = initKeys(t.Context(), dir, "ministry", c)
+		_, err = initKeys(t.Context(), dir, "ministry", "", sealing{}, c)
 		if !errors.Is(err, gateway.Conflict) {
 			t.Errorf("after all steps: %v", err)
 		}

@@ -82,6 +82,7 @@ type node struct {
 	config   *configs.Config
 	address  string // of the API, with the port that was given
 	keys     *pseudonym.Keyring
+	saveKeys exchange.SaveKeys
 	registry *registry.Registry
 	exchange *exchange.Exchange
 	engine   *engine.Engine // nil where an external server is used
@@ -108,10 +109,15 @@ func (n *node) open(ctx context.Context, c *cli) (err error) {
 	}
 	n.closers = append(n.closers, func() error { unlock(); return nil })
 	keyring, identity := n.config.Keyring()
-	n.keys, err = openKeyring(keyring, identity)
+	by, err := custodians(identity, n.config.Keys.Officer)
 	if err != nil {
 		return err
 	}
+	n.keys, err = openRing(keyring, by)
+	if err != nil {
+		return err
+	}
+	n.saveKeys = saver(keyring, by)
 	n.registry, err = openRegistry(ctx, pathsOf(n.config.Data), n.keys, c)
 	if err != nil {
 		return err
@@ -197,7 +203,7 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 		Registry: n.registry, Warehouse: house, Inbox: pieces, Dir: spools, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		Witnessed: n.witnessed(), Elapsed: elapsed(),
-		Twin: twin, FreeDisk: n.freeDisk, Limits: n.exchangeLimits(),
+		Twin: twin, SaveKeys: n.saveKeys, FreeDisk: n.freeDisk, Limits: n.exchangeLimits(),
 	})
 }
 

@@ -210,7 +210,9 @@ func (x *Exchange) admit(ctx context.Context, c *gateway.Contract) error {
 func (x *Exchange) Run(ctx context.Context) {
 	var erasing sync.WaitGroup
 	erasing.Go(func() {
-		x.every(ctx, "erasure", func() error { return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepRotations(ctx), x.sweepInbox()) })
+		x.every(ctx, "erasure", func() error {
+			return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepRotations(ctx), x.sweepInbox())
+		})
 	})
 	x.every(ctx, "recovery", func() error { return errors.Join(x.watchClock(ctx), x.settle(ctx)) })
 	close(x.ending)

@@ -193,9 +193,9 @@ func (x *Exchange) NewEpoch(ctx context.Context, caller gateway.Caller) (registr
 }
 
 // DestroyEpoch takes an outer key out of the keyring for ever: a retired one, once all
-// rows that were under it are off the disk, or a pending one. Copies of older keyring
-// files are their keepers' to destroy.
-func (x *Exchange) DestroyEpoch(ctx context.Context, caller gateway.Caller, epoch int) error {
+// rows that were under it are off the disk, or a pending one, as two people signed in
+// the proposal. Copies of older keyring files are their keepers' to destroy.
+func (x *Exchange) DestroyEpoch(ctx context.Context, caller gateway.Caller, epoch int, proposal string) error {
 	done, err := x.changeKeys(ctx, caller)
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (x *Exchange) DestroyEpoch(ctx context.Context, caller gateway.Caller, epoc
 	if err != nil {
 		return err
 	}
-	err = x.Registry.DoomEpoch(ctx, caller.Key, epoch)
+	err = x.Registry.DoomEpoch(ctx, caller.Key, epoch, proposal)
 	if err != nil {
 		return err
 	}
@@ -245,4 +245,16 @@ func (x *Exchange) endDestructions(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// ProposeKeys stores what is to be done to the key of an epoch, for two people with two
+// roles to sign: then [Exchange.RotateKeys] or [Exchange.DestroyEpoch] take its id.
+func (x *Exchange) ProposeKeys(
+	ctx context.Context, caller gateway.Caller, action registry.KeyAction, epoch int, reason string,
+) (registry.Proposal, error) {
+	_, err := x.allow(ctx, caller, gateway.ActManageKeys)
+	if err != nil {
+		return registry.Proposal{}, err
+	}
+	return x.Registry.ProposeKeys(ctx, caller, action, epoch, reason)
 }

@@ -28,8 +28,8 @@ type Rotated struct {
 	Erased     bool          `json:"erased"`     // the rows under the old key are off the disk
 }
 
-// RotateKeys moves every stored pid from the key in force to the pending one (trust.md
-// 5.3). Each accepted batch is copied under a fresh load id and verified as an upload is;
+// RotateKeys moves every stored pid from the key in force to the pending one, as two
+// people signed in the proposal (trust.md 5.3). Each accepted batch is copied under a fresh load id and verified as an upload is;
 // then one transaction of the registry gives every batch its new load, and the new key
 // is in force. Questions and uploads go on meanwhile; at the end uploads wait for some
 // seconds, and one that takes longer than Limits.Fence is told to come again. Builds of
@@ -37,13 +37,13 @@ type Rotated struct {
 // transaction, the old key is in force and the copies are garbage.
 //
 // A snapshot counts the same batches before and after: rotation changes no cell.
-func (x *Exchange) RotateKeys(ctx context.Context, caller gateway.Caller, progress func(rows uint64)) (Rotated, error) {
+func (x *Exchange) RotateKeys(ctx context.Context, caller gateway.Caller, proposal string, progress func(rows uint64)) (Rotated, error) {
 	done, err := x.changeKeys(ctx, caller)
 	if err != nil {
 		return Rotated{}, err
 	}
 	defer done()
-	rot, err := x.Registry.BeginRotation(ctx, caller.Key)
+	rot, err := x.Registry.BeginRotation(ctx, caller.Key, proposal)
 	if err != nil {
 		return Rotated{}, err
 	}

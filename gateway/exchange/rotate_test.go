@@ -47,7 +47,7 @@ func (g *gate) rotate(tb testing.TB) exchange.Rotated {
 	tb.Helper()
 	_, err := g.NewEpoch(tb.Context(), g.who["operator"])
 	ok(tb, err)
-	r, err := g.RotateKeys(tb.Context(), g.who["operator"], nil)
+	r, err := g.RotateKeys(tb.Context(), g.who["operator"], "", nil)
 	ok(tb, err)
 	return r
 }
@@ -131,13 +131,13 @@ func TestRotation(t *testing.T) {
 				t.Fatal("a pid is not what the new key makes of it")
 			}
 		}
-		ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch-1))
+		ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch-1, ""))
 		if slices.Contains(s.ring.Epochs(), epoch-1) {
 			t.Fatal("the old key is on the shelf still")
 		}
 		before = after
-		is(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch), gateway.Conflict)
-		is(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch-1), gateway.Conflict)
+		is(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch, ""), gateway.Conflict)
+		is(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch-1, ""), gateway.Conflict)
 		g.restart(t, s)
 	}
 	// The same children again: they link with what was rotated twice.
@@ -233,7 +233,7 @@ func TestInterruptedRotation(t *testing.T) {
 	_, err := g.NewEpoch(t.Context(), g.who["operator"])
 	ok(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = g.RotateKeys(ctx, g.who["operator"], func(uint64) { cancel() })
+	_, err = g.RotateKeys(ctx, g.who["operator"], "", func(uint64) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("a cancelled rotation: %v", err)
 	}
@@ -242,7 +242,7 @@ func TestInterruptedRotation(t *testing.T) {
 		t.Fatal("a cancelled rotation changed pids")
 	}
 	// A process that dies half-way leaves its copies to the next one.
-	rot, err := g.registry.BeginRotation(t.Context(), "operator")
+	rot, err := g.registry.BeginRotation(t.Context(), "operator", "")
 	ok(t, err)
 	left, err := g.registry.Unrotated(t.Context(), rot.Generation)
 	ok(t, err)
@@ -254,7 +254,7 @@ func TestInterruptedRotation(t *testing.T) {
 	g.restart(t, s)
 	g.clean(t)
 	g.build(t) // markers and registry agree
-	r, err := g.RotateKeys(t.Context(), g.who["operator"], nil)
+	r, err := g.RotateKeys(t.Context(), g.who["operator"], "", nil)
 	ok(t, err)
 	if r.Batches != 2 || r.Generation <= rot.Generation {
 		t.Fatalf("the rotation after it: %+v", r)
@@ -290,7 +290,7 @@ func TestUploadsDuringRotation(t *testing.T) {
 	<-quick.reached
 	rotated := make(chan error, 1)
 	go func() {
-		_, err := g.RotateKeys(t.Context(), g.who["operator"], nil)
+		_, err := g.RotateKeys(t.Context(), g.who["operator"], "", nil)
 		rotated <- err
 	}()
 	var turnedAway error
@@ -336,7 +336,7 @@ func TestRotationRefusesAlteredRows(t *testing.T) {
 	ok(t, g.registry.PublishedBatch(t.Context(), g.newest(t)))
 	_, err := g.NewEpoch(t.Context(), g.who["operator"])
 	ok(t, err)
-	_, err = g.RotateKeys(t.Context(), g.who["operator"], nil)
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", nil)
 	is(t, err, gateway.Conflict)
 }
 
@@ -349,7 +349,7 @@ func TestWithdrawalDuringRotation(t *testing.T) {
 	_, err := g.NewEpoch(t.Context(), g.who["operator"])
 	ok(t, err)
 	withdrawn := false
-	_, err = g.RotateKeys(t.Context(), g.who["operator"], func(uint64) {
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", func(uint64) {
 		if !withdrawn {
 			withdrawn = true
 			_, err := g.registry.Batch(t.Context(), g.who["police"].Agency, made.Batch)
@@ -396,13 +396,13 @@ func TestOldKeyringFiles(t *testing.T) {
 	both := s.ring
 	copied, err := both.WithRecovery("") // another copy of the same keys: Forget zeroes one
 	ok(t, err)
-	_, err = g.RotateKeys(t.Context(), g.who["operator"], nil)
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", nil)
 	ok(t, err)
 	o := g.options
 	o.Keys = first
 	_, err = exchange.New(t.Context(), o)
 	is(t, err, gateway.Conflict)
-	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 1))
+	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 1, ""))
 	s.ring = copied
 	g.restart(t, s)
 	if !slices.Equal(s.ring.Epochs(), []int{2}) {
@@ -442,11 +442,11 @@ func TestSavingKeysFails(t *testing.T) {
 	for _, who := range []string{"officer", "steward", "researcher", "police"} {
 		_, err = g.NewEpoch(t.Context(), g.who[who])
 		is(t, err, gateway.NotFound)
-		_, err = g.RotateKeys(t.Context(), g.who[who], nil)
+		_, err = g.RotateKeys(t.Context(), g.who[who], "", nil)
 		is(t, err, gateway.NotFound)
-		is(t, g.DestroyEpoch(t.Context(), g.who[who], 2), gateway.NotFound)
+		is(t, g.DestroyEpoch(t.Context(), g.who[who], 2, ""), gateway.NotFound)
 	}
-	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 2))
-	_, err = g.RotateKeys(t.Context(), g.who["operator"], nil)
+	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 2, ""))
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", nil)
 	is(t, err, gateway.Conflict)
 }

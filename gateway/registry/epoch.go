@@ -142,7 +142,8 @@ func (r *Registry) AddEpoch(ctx context.Context, actor string, epoch int, kcv st
 
 // DoomEpoch decides that an outer key is to be destroyed: a pending one, or a retired
 // one of which no rows are left. [Registry.DestroyedEpoch] says when it is done.
-func (r *Registry) DoomEpoch(ctx context.Context, actor string, epoch int) error {
+// The proposal is the one that two people signed; see [Registry.ProposeKeys].
+func (r *Registry) DoomEpoch(ctx context.Context, actor string, epoch int, proposal string) error {
 	return r.change(ctx, func(ctx context.Context, c *change) error {
 		e, err := c.epoch(ctx, epoch)
 		switch {
@@ -158,10 +159,13 @@ func (r *Registry) DoomEpoch(ctx context.Context, actor string, epoch int) error
 		if err := c.unused(ctx, epoch); err != nil {
 			return err
 		}
+		if err := c.authorise(ctx, DestroyKey, epoch, proposal); err != nil {
+			return err
+		}
 		if err := c.only(ctx, `UPDATE key_epoch SET doomed = ? WHERE epoch = ? AND doomed IS NULL`, millis(c.now), epoch); err != nil {
 			return err
 		}
-		return c.logKey(ctx, ledger.KeyDestroy, actor, epoch, ledger.Intended, map[string]any{"kcv": e.KCV, "state": e.State})
+		return c.logKey(ctx, ledger.KeyDestroy, actor, epoch, ledger.Intended, map[string]any{"kcv": e.KCV, "state": e.State, "proposal": proposal})
 	})
 }
 

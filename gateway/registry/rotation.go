@@ -38,7 +38,8 @@ func (r *Registry) Generation(ctx context.Context) (uint32, error) {
 }
 
 // BeginRotation logs the intent to move all rows to the pending key.
-func (r *Registry) BeginRotation(ctx context.Context, actor string) (Rotation, error) {
+// The proposal is the one that two people signed; see [Registry.ProposeKeys].
+func (r *Registry) BeginRotation(ctx context.Context, actor, proposal string) (Rotation, error) {
 	rot := Rotation{Actor: actor}
 	err := r.change(ctx, func(ctx context.Context, c *change) error {
 		all, err := keyEpochs(ctx, c)
@@ -64,12 +65,15 @@ func (r *Registry) BeginRotation(ctx context.Context, actor string) (Rotation, e
 		if running {
 			return gateway.Errorf(gateway.Conflict, "a rotation is running already")
 		}
+		if err := c.authorise(ctx, RotateKeys, rot.To.Epoch, proposal); err != nil {
+			return err
+		}
 		err = c.QueryRowContext(ctx, `INSERT INTO rotation (from_epoch, to_epoch, actor, state, started) VALUES (?, ?, ?, 'running', ?)
 			RETURNING generation`, rot.From.Epoch, rot.To.Epoch, actor, millis(c.now)).Scan(&rot.Generation)
 		if err != nil {
 			return internal("beginning a rotation", err)
 		}
-		return c.logRotation(ctx, rot, ledger.Intended, nil)
+		return c.logRotation(ctx, rot, ledger.Intended, map[string]any{"proposal": proposal})
 	})
 	return rot, err
 }
