@@ -271,5 +271,4 @@ func fatal(line int, field gateway.FieldName, code gateway.ProblemCode, p *gatew
 // limitOf names the limits that end the reading of a file.
 var limitOf = map[gateway.ProblemCode]string{
 	codeTooManyRows: "rows", tabular.RowTooLong: "row-bytes", tabular.TooManyColumns: "columns",
-	tabular.WorkbookTooLarge: "held-bytes", tabular.ParquetTooLarge: "held-bytes",
 }

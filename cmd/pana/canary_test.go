@@ -142,6 +142,7 @@ func canaryRun(t *testing.T, binary string) []string {
 	r := &canaryRunner{t: t, base: g.base()}
 	r.register(made.OperatorKey)
 	r.sendAll()
+	r.sendPieces()
 	r.crash(g)
 	err = g.stop(syscall.SIGTERM)
 	if err != nil {

@@ -164,13 +164,17 @@ func TestUploadsComeThrough(t *testing.T) {
 		}
 	}
 	deaf := newFlaky(t, g.listen, 0, 0.5)
-	for i := range 3 {
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	for i := range rounds {
 		same("half of the answers are lost, in pieces", deaf.base(), records(t, fmt.Sprint("a", i), 300), "--resume")
 		same("half of the answers are lost, in one", deaf.base(), records(t, fmt.Sprint("b", i), 300))
 	}
 	cutting := newFlaky(t, g.listen, 400<<10, 0.1)
 	same("the line is cut", cutting.base(), records(t, "c", 4000), "--resume")
-	if deaf.drops < 3 || cutting.cuts == 0 {
+	if deaf.drops == 0 && rounds > 1 || cutting.cuts == 0 {
 		t.Errorf("the lines were good: %d drops, %d cuts", deaf.drops, cutting.cuts)
 	}
 	large := records(t, "d", 8000)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/sha256"
+	"hash"
 	"io"
 	"net/http"
 	"net/url"
@@ -57,3 +58,11 @@ func Slugs() []string {
 	}
 	return slugs
 }
+
+// UploadMetadata is uploadMetadata.
+func UploadMetadata(h http.Header) (http.Header, url.Values, gateway.ContractID, error) {
+	return uploadMetadata(h)
+}
+
+// UploadChecksum is uploadChecksum.
+func UploadChecksum(h http.Header) (hash.Hash, []byte, error) { return uploadChecksum(h) }

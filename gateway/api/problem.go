@@ -75,7 +75,7 @@ var (
 )
 
 var (
-	errNoRoute     = gateway.Errorf(gateway.NotFound, "there is nothing at this address; what there is starts with /v1/contracts, /v1/batches, /v1/releases, /v1/policies, /v1/audit, /v1/access or /log")
+	errNoRoute     = gateway.Errorf(gateway.NotFound, "there is nothing at this address; what there is starts with /v1/contracts, /v1/batches, /v1/uploads, /v1/releases, /v1/policies, /v1/audit, /v1/access or /log")
 	errCut         = gateway.Errorf(gateway.Invalid, "the body ended early or was malformed on its way; send it again, a batch with the same Idempotency-Key")
 	errInterrupted = gateway.Errorf(gateway.Overloaded, "the request was interrupted before it was done; send it again")
 )
