@@ -11,9 +11,14 @@ import (
 // Rows are RowBytes, one after another, and a pid that is put in is where it belongs.
 func TestRowsAreRowBytes(t *testing.T) {
 	layout := []gateway.Column{
-		{Name: gateway.ColumnPID, Type: gateway.ID}, {Name: gateway.ColumnRandom, Type: gateway.Uint64},
-		{Name: gateway.ColumnMAC, Type: gateway.Uint64}, {Name: gateway.ColumnQuarter, Type: gateway.Uint16},
-		{Name: "a", Type: gateway.Uint8}, {Name: "b", Type: gateway.Int32}, {Name: "c", Type: gateway.ID}, {Name: "d", Type: gateway.Uint64},
+		{Name: gateway.ColumnPID, Type: gateway.ID},
+		{Name: gateway.ColumnRandom, Type: gateway.Uint64},
+		{Name: gateway.ColumnMAC, Type: gateway.Uint64},
+		{Name: gateway.ColumnQuarter, Type: gateway.Uint16},
+		{Name: "a", Type: gateway.Uint8},
+		{Name: "b", Type: gateway.Int32},
+		{Name: "c", Type: gateway.ID},
+		{Name: "d", Type: gateway.Uint64},
 	}
 	rng := rand.New(rand.NewPCG(1, 2)) // of values that mean nothing
 	b, rows := gateway.NewBlock(layout), NewRows(layout)

@@ -4,8 +4,9 @@ package tabular
 
 import (
 	"math/bits"
-	"simd/archsimd"
 	"slices"
+
+	"simd/archsimd"
 
 	"github.com/pana-exchange/pana/gateway"
 )

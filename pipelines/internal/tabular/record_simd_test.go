@@ -6,9 +6,10 @@ import (
 	"bytes"
 	"context"
 	"reflect"
-	"simd/archsimd"
 	"strings"
 	"testing"
+
+	"simd/archsimd"
 )
 
 // A scan is what came of one record.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
-
 )
 
 // What a workbook may have at most: bytes of its directory, and entries of that, of
