@@ -14,11 +14,11 @@
 //	}
 //	if err != io.EOF { … }
 //
-// The file is CSV in the dialects of spreadsheets, NDJSON, both compressed or not, or XLSX:
+// The file is CSV in the dialects of spreadsheets, NDJSON, both compressed or not, XLSX or Parquet:
 // [Options.Said] is what its sender says of it, and what is not said is found out,
 // told by [Reader.Dialect], and refused where it can be meant in two ways. It is
 // streamed: memory does not grow with it, but for 11 bytes a record, up to a limit,
-// to find doubled record identifiers. A workbook is held whole, sealed, on disk.
+// to find doubled record identifiers. A workbook or a Parquet file is held whole, sealed, on disk.
 // [Reader.Report] groups what was wrong; close a reader that was not read to its end.
 //
 // It will not store what the plan does not name, obey a plan that crosses a floor,
