@@ -229,8 +229,8 @@ func badBodies(t *testing.T) []bad {
 		{29, "empty", doing(empty), 422, "refused-batch", 2},
 		{30, "header only", doing(plain(small(t, 0))), 422, "refused-batch", 2},
 		{31, "too many rows", doing(plain(small(t, mostRows+1))), 413, "limit-rows", 2},
-		{32, "line of half a limit", doing(plain(strings.Repeat("x", mostBytes-1))), 400, "unreadable-file", 2},
-		{33, "1,000 columns", doing(plain(strings.TrimSuffix(strings.Repeat("a,", 1000), ",") + "\n")), 400, "unreadable-file", 2},
+		{32, "line of half a limit", doing(plain(strings.Repeat("x", mostBytes-1))), 400, "limit-row-bytes", 2},
+		{33, "1,000 columns", doing(plain(strings.TrimSuffix(strings.Repeat("a,", 1000), ",") + "\n")), 400, "limit-columns", 2},
 		{34, "one upload too many", crowded, 503, "limit-uploads-of-agency", 8},
 	}
 }
@@ -469,7 +469,7 @@ func TestHugeLine(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	r := s.want(t, http.StatusBadRequest, c)
 	runtime.ReadMemStats(&after)
-	if got := r.slug(t); got != "unreadable-file" {
+	if got := r.slug(t); got != "limit-row-bytes" {
 		t.Errorf("the problem is %s", got)
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
