@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -54,6 +55,7 @@ type run struct {
 	Loader time.Duration // processor time of whoever reads the file
 	Engine time.Duration // processor time of ClickHouse
 	Memory int64         // peak of whoever reads the file, bytes; 0 where it is not known
+	AtRest int64         // the same, before the file came: mostly the program itself
 }
 
 // A contender is one way to load, with what was measured of it.
@@ -64,6 +66,7 @@ type contender struct {
 	Loader  float64 `json:"of_loader"`
 	Engine  float64 `json:"of_engine"`
 	Memory  float64 `json:"peak_megabytes,omitempty"`
+	AtRest  float64 `json:"at_rest_megabytes,omitempty"`
 	Same    string  `json:"fingerprint"`
 	load    func(context.Context) (run, error)
 	checked func(context.Context) (string, error)
@@ -76,6 +79,7 @@ type intakeResult struct {
 	Bytes      int64              `json:"bytes"`
 	Rounds     int                `json:"rounds"`
 	Machine    string             `json:"machine"`
+	Build      string             `json:"build"` // plain, or simd
 	Contenders []*contender       `json:"contenders"`
 	Ratios     map[string]float64 `json:"ratios"`
 	SameRows   bool               `json:"same_rows"`
@@ -160,7 +164,11 @@ func (b *intake) report() error {
 	result := intakeResult{
 		Rows: b.rows, Bytes: b.size, Rounds: b.rounds, Contenders: b.contenders, SameRows: true,
 		Machine: fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
+		Build:   "plain",
 		Ratios:  map[string]float64{},
+	}
+	if strings.Contains(runtime.Version(), "X:simd") { // as the toolchain says it
+		result.Build = "simd"
 	}
 	millions := float64(b.rows) / 1e6
 	for _, k := range b.contenders {
@@ -169,6 +177,7 @@ func (b *intake) report() error {
 		k.Engine = median(k.runs, func(r run) float64 { return r.Engine.Seconds() }) / millions
 		k.CPU = k.Loader + k.Engine
 		k.Memory = median(k.runs, func(r run) float64 { return float64(r.Memory) / 1e6 })
+		k.AtRest = median(k.runs, func(r run) float64 { return float64(r.AtRest) / 1e6 })
 		result.SameRows = result.SameRows && k.Same == b.contenders[0].Same
 	}
 	gw, alone, plain := b.contenders[0], b.contenders[2], b.contenders[3]
@@ -193,10 +202,10 @@ func median(runs []run, of func(run) float64) float64 {
 
 func (r *intakeResult) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(t, "%d records, %.0f MB; medians of %d rounds; %s\n", r.Rows, float64(r.Bytes)/1e6, r.Rounds, r.Machine)
-	_, _ = fmt.Fprintln(t, "\trows/s\tCPU s/M rows\tloader\tengine\tpeak MB")
+	_, _ = fmt.Fprintf(t, "%d records, %.0f MB; medians of %d rounds; %s build; %s\n", r.Rows, float64(r.Bytes)/1e6, r.Rounds, r.Build, r.Machine)
+	_, _ = fmt.Fprintln(t, "\trows/s\tCPU s/M rows\tloader\tengine\tpeak MB\tat rest")
 	for _, k := range r.Contenders {
-		_, _ = fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.0f\n", k.Name, k.Rows, k.CPU, k.Loader, k.Engine, k.Memory)
+		_, _ = fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\n", k.Name, k.Rows, k.CPU, k.Loader, k.Engine, k.Memory, k.AtRest)
 	}
 	_, _ = fmt.Fprintf(t, "rows/s over ClickHouse alone %.2f (over TLS %.2f), CPU %.2f of it; rows/s over plain Go %.2f\n",
 		r.Ratios["rows_over_clickhouse"], r.Ratios["rows_tls_over_clickhouse"], r.Ratios["cpu_over_clickhouse"], r.Ratios["rows_over_go"])

@@ -159,13 +159,14 @@ func (s *served) load(ctx context.Context) (r run, err error) {
 		return run{}, err
 	}
 	pid := process.Process.Pid
+	atRest := peak(pid)
 	r, err = timed(pid, engineOf(pid), func() error {
 		_, err := agency.upload(ctx, uploading{
 			contract: "police", file: s.b.file, from: benchFrom, to: benchTo, reject: string(gateway.RejectBatch),
 		}, func(int64, int64) {})
 		return err
 	})
-	r.Memory = peak(pid)
+	r.Memory, r.AtRest = peak(pid), atRest
 	return r, err
 }
 
