@@ -254,6 +254,43 @@ func TestRearrangedLog(t *testing.T) {
 	}
 }
 
+// B83 of trust.md 6.4: a checkpoint of a wrong origin, a smaller size or an unknown
+// signer is refused, whoever reads it.
+func TestForeignCheckpoint(t *testing.T) {
+	k := newKey(t, "pana/a", "1")
+	m := filled(t, 20)
+	checkpointOf := func(size int, signer key) string {
+		text, err := SignCheckpoint(m.tree(t, size), signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	kept := checkpointOf(20, k)
+	path, err := InclusionProof(3, 20, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"wrong origin":    checkpointOf(20, newKey(t, "pana/b", "1")),
+		"unknown signer":  checkpointOf(20, newKey(t, "pana/a", "2")),
+		"smaller size":    checkpointOf(19, k),
+		"other root":      strings.Replace(kept, "\n20\n", "\n21\n", 1),
+		"no signature":    kept[:strings.Index(kept, "\n\n")+2],
+		"nothing":         "",
+		"a line too many": strings.Replace(kept, "\n\n", "\nmore\n\n", 1),
+	} {
+		dir := export(t, m, 20, k)
+		dir[CheckpointPath] = &fstest.MapFile{Data: []byte(text)}
+		if _, err := VerifyExport(dir, Trust{Key: k, Since: kept}); err == nil {
+			t.Errorf("%s: the export verifies", name)
+		}
+		if _, err := (Inclusion{m.leaves[3], 3, path, text}).Verify(k); err == nil {
+			t.Errorf("%s: the proof verifies", name)
+		}
+	}
+}
+
 func TestTlogProof(t *testing.T) {
 	k := newKey(t, "pana/a", "1")
 	m := filled(t, 9)

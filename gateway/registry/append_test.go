@@ -186,33 +186,43 @@ func TestSigningPace(t *testing.T) {
 	}
 }
 
+// trust.md 4.1 and 6.7: what an event costs with full synchronisation, alone and when
+// many wait; an answer is one with its evidence.
 func BenchmarkAppend(b *testing.B) {
-	for _, writers := range []int{1, 20} {
-		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
-			r := mustOpen(b, newClock().options(b))
-			r.answering(b)
-			work := make(chan int)
-			var wg sync.WaitGroup
-			b.ResetTimer()
-			for range writers {
-				wg.Go(func() {
-					for i := range work {
-						if err := r.Ask(b.Context(), question(i)); err != nil {
-							b.Error(err)
-						}
-					}
-				})
-			}
-			for i := range b.N {
-				work <- i
-			}
-			close(work)
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			if err := r.Close(); err != nil {
-				b.Fatal(err)
+	for _, writers := range []int{1, 20, 200} {
+		for name, ask := range map[string]func(*Registry, context.Context, Asked) error{
+			"leaf":   (*Registry).Ask,
+			"answer": func(r *Registry, ctx context.Context, q Asked) error { _, err := r.Answer(ctx, q); return err },
+		} {
+			b.Run(fmt.Sprint(name, "/writers=", writers), func(b *testing.B) { appendFrom(b, writers, ask) })
+		}
+	}
+}
+
+func appendFrom(b *testing.B, writers int, ask func(*Registry, context.Context, Asked) error) {
+	b.Helper()
+	r := mustOpen(b, newClock().options(b))
+	r.answering(b)
+	work := make(chan int)
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range writers {
+		wg.Go(func() {
+			for i := range work {
+				if err := ask(r, b.Context(), question(i)); err != nil {
+					b.Error(err)
+				}
 			}
 		})
+	}
+	for i := range b.N {
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	if err := r.Close(); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -95,25 +95,35 @@ func (c *change) finish(ctx context.Context) error {
 	return nil
 }
 
-// sign makes the checkpoint of the log as it will be when the change is committed. It
-// refuses a log that does not continue what was signed before: somebody rewrote the
-// file under us, and our signature would make that evidence.
+// sign makes the checkpoint of the log as it will be when the change is committed, and
+// has it stored with the change.
 func (c *change) sign(ctx context.Context) error {
+	tree, note, err := c.checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	c.tree, c.note, c.signed = tree, note, c.size
+	return nil
+}
+
+// checkpoint signs the log as it will be when the change is committed. It refuses a log
+// that does not continue what was signed before: somebody rewrote the file under us, and
+// our signature would make that evidence.
+func (c *change) checkpoint(ctx context.Context) (tlog.Tree, string, error) {
 	before, err := tlog.TreeHash(c.r.newest.N, c.hashes(ctx))
 	if err != nil || c.r.newest.N > 0 && before != c.r.newest.Hash {
-		return internal("signing the ledger", fmt.Errorf("%w: it is not what was signed before", ErrEvidence))
+		return tlog.Tree{}, "", internal("signing the ledger", fmt.Errorf("%w: it is not what was signed before", ErrEvidence))
 	}
 	root, err := tlog.TreeHash(signed(c.size), c.hashes(ctx))
 	if err != nil {
-		return internal("hashing the ledger", err)
+		return tlog.Tree{}, "", internal("hashing the ledger", err)
 	}
-	c.tree = tlog.Tree{N: signed(c.size), Hash: root}
-	c.note, err = ledger.SignCheckpoint(c.tree, c.r.opt.Signer)
+	tree := tlog.Tree{N: signed(c.size), Hash: root}
+	note, err := ledger.SignCheckpoint(tree, c.r.opt.Signer)
 	if err != nil {
-		return internal("signing the ledger", err)
+		return tlog.Tree{}, "", internal("signing the ledger", err)
 	}
-	c.signed = c.size
-	return nil
+	return tree, note, nil
 }
 
 // log appends a leaf, its hashes and its detail, which is JSON-encoded under a fresh
