@@ -38,6 +38,14 @@ const (
 	ActManageKeys     ActionName = "keys.manage" // make, rotate and destroy them, as two people signed
 )
 
+// Actions returns every action of callers: what a changed policy is compared about.
+func Actions() []ActionName {
+	return []ActionName{
+		ActUpload, ActReadBatch, ActWithdrawBatch, ActReadContract, ActBuildRelease, ActReadRelease, ActReadRisk, ActApproveRelease,
+		ActCloseRelease, ActAsk, ActAskCell, ActConfirmCell, ActReadAudit, ActReadPolicy, ActManageAccess,
+	}
+}
+
 // A Caller is who a request comes from, after its key was checked.
 type Caller struct {
 	Key      string // id of the API key, not its secret

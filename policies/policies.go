@@ -2,13 +2,15 @@
 // numbers beside this package's Go code, and the Go code that asks them. It is
 // the only package that knows about OPA.
 //
-// Call [Embedded] (or [Compile] with a folder) once. The [Set] it returns is
+// Call [Embedded] (or [Compile] with a folder, [CompileBundle] with a file) once. The [Set] it returns is
 // immutable; a changed policy is another Set. Then ask
 //
 //	Set.Violations   may this contract be used at all?     policies/contract
 //	Set.Plan         what is done to each field and row?    policies/ingest, policies/rows
 //	Set.Rules        how is a release protected?            policies/release
 //	Set.Decide       may this caller do this?               policies/access
+//
+// What a changed policy would change is [Compare], in terms of effects.
 //
 // The answers are plain values that the rest of the gateway obeys; the data path
 // never evaluates Rego. Equal questions are evaluated once: policies cannot call
@@ -82,6 +84,10 @@ func Compile(ctx context.Context, fsys fs.FS) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	return compileSources(ctx, sources)
+}
+
+func compileSources(ctx context.Context, sources []source) (*Set, error) {
 	s := &Set{revision: revisionOf(sources), sources: sources}
 	if err := s.parse(); err != nil {
 		return nil, err
@@ -98,6 +104,7 @@ func Compile(ctx context.Context, fsys fs.FS) (*Set, error) {
 		{"data.release.rules", &s.rules},
 		{"data.access.decision", &s.decision},
 	} {
+		var err error
 		*q.into, err = rego.New(rego.Query(q.query), rego.Compiler(s.compiled), rego.Store(s.store),
 			rego.StrictBuiltinErrors(true)).PrepareForEval(ctx)
 		if err != nil {
