@@ -30,7 +30,6 @@ type Config struct {
 	TLS        TLS           `mapstructure:"tls"`
 	ClickHouse ClickHouse    `mapstructure:"clickhouse"`
 	Engine     Engine        `mapstructure:"engine"`
-	Policies   Policies      `mapstructure:"policies"`
 	Keys       Keys          `mapstructure:"keys"`
 	Limits     Limits        `mapstructure:"limits"`
 	Inbox      Inbox         `mapstructure:"inbox"`
@@ -78,11 +77,6 @@ type Engine struct {
 	MaxMemory uint64 `mapstructure:"max_memory"` // bytes; 0 leaves it to the engine
 }
 
-// Policies names a folder that replaces the built-in policies, or nothing.
-type Policies struct {
-	Dir string `mapstructure:"dir"`
-}
-
 // Keys names the keyring and the identity that opens it; see [Config.Keyring].
 type Keys struct {
 	Keyring  string `mapstructure:"keyring"`
@@ -99,8 +93,8 @@ var defaults = map[string]any{
 	"clickhouse.passwords.admin": "", "clickhouse.passwords.loader": "",
 	"clickhouse.passwords.builder": "", "clickhouse.passwords.reader": "",
 	"clickhouse.tls.mode": "auto", "clickhouse.tls.authority": "",
-	"engine.max_memory": uint64(0), "policies.dir": "",
-	"keys.keyring": "", "keys.identity": "", "keys.officer": "",
+	"engine.max_memory": uint64(0),
+	"keys.keyring":      "", "keys.identity": "", "keys.officer": "",
 	"witness.policy": "", "witness.every": time.Minute, "witness.stop_after": 4 * time.Hour,
 	"limits.connections": 1024, "limits.header_bytes": 16 << 10, "limits.header_time": 10 * time.Second,
 	"limits.idle": 10 * time.Second, "limits.pace_bytes": int64(16 << 10), "limits.answer_time": 30 * time.Second,

@@ -124,7 +124,7 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 	values := map[string]string{
 		"PANA_DATA": "d", "PANA_LISTEN": "0.0.0.0:9", "PANA_DRAIN": "2s", "PANA_TLS_CERTIFICATE": "c", "PANA_TLS_KEY": "k",
 		"PANA_CLICKHOUSE_ADDRESSES": "a:1,b:2", "PANA_CLICKHOUSE_NAME": "n", "PANA_CLICKHOUSE_TLS_MODE": "always",
-		"PANA_CLICKHOUSE_TLS_AUTHORITY": "ca", "PANA_ENGINE_MAX_MEMORY": "1GiB", "PANA_POLICIES_DIR": "p", "PANA_KEYS_KEYRING": "r",
+		"PANA_CLICKHOUSE_TLS_AUTHORITY": "ca", "PANA_ENGINE_MAX_MEMORY": "1GiB", "PANA_KEYS_KEYRING": "r",
 		"PANA_KEYS_IDENTITY": "i", "PANA_KEYS_OFFICER": "o", "PANA_LIMITS_UPLOADS": "2", "PANA_LIMITS_BODY_BYTES": "4096", "PANA_LIMITS_ROWS": "5",
 		"PANA_WITNESS_POLICY": "w", "PANA_WITNESS_EVERY": "2s", "PANA_WITNESS_STOP_AFTER": "1h",
 		"PANA_LIMITS_CONNECTIONS": "20", "PANA_LIMITS_HEADER_BYTES": "8KiB", "PANA_LIMITS_HEADER_TIME": "2s", "PANA_LIMITS_IDLE": "3s",
@@ -148,7 +148,7 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 	want := &Config{
 		Data: "d", Listen: "0.0.0.0:9", Drain: 2 * time.Second, TLS: TLS{"c", "k"},
 		ClickHouse: ClickHouse{[]string{"a:1", "b:2"}, "n", Passwords{"file", "file", "file", "file"}, ClickHouseTLS{"always", "ca"}},
-		Engine:     Engine{1 << 30}, Policies: Policies{"p"}, Keys: Keys{"r", "i", "o"},
+		Engine:     Engine{1 << 30}, Keys: Keys{"r", "i", "o"},
 		Limits: Limits{
 			Connections: 20, HeaderBytes: 8 << 10, HeaderTime: 2 * time.Second, Idle: 3 * time.Second, PaceBytes: 1, AnswerTime: 4 * time.Second,
 			JSONBytes: 2 << 20, Uploads: 2, UploadsOfOne: 1, BytesAtOnce: 5 << 20, DiskReserve: 6 << 20, BodyBytes: 4096, InsideBytes: 7 << 20,

@@ -170,7 +170,7 @@ func (s *served) load(ctx context.Context) (r run, err error) {
 	return r, err
 }
 
-// start runs "pana keys init" and "pana serve" and waits until it is ready.
+// start runs "pana keys init", "pana policy found" and "pana serve" and waits until it is ready.
 func (s *served) start(ctx context.Context) (*exec.Cmd, *client, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -183,6 +183,10 @@ func (s *served) start(ctx context.Context) (*exec.Cmd, *client, error) {
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("pana keys init: %w", err)
+	}
+	err = exec.CommandContext(ctx, self, "policy", "found", "--data", s.last, "--demonstration").Run() //nolint:gosec // itself
+	if err != nil {
+		return nil, nil, fmt.Errorf("pana policy found: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -147,6 +147,11 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 	}
 	d.ledgerKey = made.LedgerKey
 	d.line("keys      made; the ledger's public key is %s", made.LedgerKey)
+	_, err = d.c.found(ctx, founding{data: data, demonstration: true})
+	if err != nil {
+		return nil, err
+	}
+	d.line("policies  the first ones signed by an officer and the steward, with keys that are thrown away")
 	config, err := configs.Load("", map[string]any{"data": data, "listen": "127.0.0.1:0"})
 	if err != nil {
 		return nil, err
@@ -166,7 +171,7 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 		return nil, errors.Join(err, d.node.close(), log.Close())
 	}
 	d.line("engine    a real ClickHouse, this process's child, up after %s", since(d.c, start))
-	d.line("policies  revision %.16s…; %s", d.node.exchange.Policies().Revision(), d.node.exchange.Notice)
+	d.line("in force  revision %.16s…; %s", d.node.exchange.Policies().Revision(), d.node.exchange.Notice())
 	d.operator = newClient(d.node.address, made.OperatorKey)
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, 1)

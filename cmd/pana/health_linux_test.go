@@ -77,6 +77,10 @@ func TestLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, err = c.found(t.Context(), founding{data: data, demonstration: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	config, err := configs.Load("", map[string]any{"data": data, "listen": "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)

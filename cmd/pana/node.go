@@ -177,10 +177,6 @@ func (n *node) openCluster(ctx context.Context) (*warehouse.Warehouse, error) {
 }
 
 func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Warehouse) (*exchange.Exchange, error) {
-	set, err := policySet(ctx, n.config.Policies.Dir)
-	if err != nil {
-		return nil, err
-	}
 	contracts, err := configs.Contracts()
 	if err != nil {
 		return nil, err
@@ -200,7 +196,7 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 		return nil, err
 	}
 	return exchange.New(ctx, exchange.Options{
-		Registry: n.registry, Warehouse: house, Inbox: pieces, Dir: spools, Keys: n.keys, Policies: set, Notice: notice(n.config.Policies.Dir), Contracts: contracts,
+		Registry: n.registry, Warehouse: house, Inbox: pieces, Dir: spools, Keys: n.keys, Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		Witnessed: n.witnessed(), Elapsed: elapsed(),
 		Twin: twin, SaveKeys: n.saveKeys, FreeDisk: n.freeDisk, Limits: n.exchangeLimits(),
@@ -226,15 +222,6 @@ func policySet(ctx context.Context, dir string) (*policies.Set, error) {
 		return nil, usageError{errors.New("there is no folder of policies " + dir)}
 	}
 	return policies.Compile(ctx, os.DirFS(dir))
-}
-
-// notice says in every answer whose policies are in force. Signed policies come
-// with the officer's two signatures; until then it is said that there are none.
-func notice(dir string) string {
-	if dir == "" {
-		return "the policies in force are those built into the gateway; no officer has signed them"
-	}
-	return "the policies in force come from a folder of the operator's; no officer has signed them"
 }
 
 func (n *node) freeDisk() (uint64, error) {

@@ -15,13 +15,16 @@ import (
 
 	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/exchange"
 	"github.com/pana-exchange/pana/policies"
 )
 
 func (c *cli) policyCommand() *cobra.Command {
 	var flags clientFlags
-	command := &cobra.Command{Use: "policy", Short: "Check, test and read policies (officers)"}
-	command.AddCommand(c.policyCheckCommand(), c.policyTestCommand(), c.policyPlanCommand(), c.policyListCommand(&flags))
+	command := &cobra.Command{Use: "policy", Short: "Check, propose, approve and read policies (officers)"}
+	command.AddCommand(c.policyCheckCommand(), c.policyTestCommand(), c.policyPlanCommand(), c.policyListCommand(&flags),
+		c.policyFoundCommand(), c.policyProposeCommand(&flags), c.policyShowCommand(&flags), c.policyApproveCommand(&flags),
+		c.policyRejectCommand(&flags), c.policyRollbackCommand(&flags), c.policySignersCommand(&flags))
 	return command
 }
 
@@ -209,7 +212,7 @@ func writePlan(w io.Writer, plan gateway.Plan) error {
 
 func (c *cli) policyListCommand(flags *clientFlags) *cobra.Command {
 	command := &cobra.Command{
-		Use: "list", Short: "The policies in force at a gateway",
+		Use: "list", Short: "The policies in force at a gateway, and what was proposed",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := flags.client()
 			if err != nil {
@@ -231,10 +234,21 @@ func (c *cli) policyListCommand(flags *clientFlags) *cobra.Command {
 			if err != nil {
 				return errors.New("the gateway's answer is not the JSON that this version reads")
 			}
-			return c.print(in, func(w io.Writer) error {
+			var list struct {
+				Proposals []exchange.Proposal `json:"proposals"`
+			}
+			err = cl.call(cmd.Context(), http.MethodGet, "/v1/policies/proposals", nil, &list)
+			if err != nil {
+				return err
+			}
+			shown := map[string]any{"in_force": in, "proposals": list.Proposals}
+			return c.print(shown, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "revision %s\n%s\n", summary.Revision, summary.Notice)
 				for _, f := range summary.Files {
 					_, err = fmt.Fprintf(w, "  %s\n", f.Name)
+				}
+				for _, p := range list.Proposals {
+					_, err = fmt.Fprintf(w, "%s  %s  %s  %.16s  %s\n", p.ID, p.Created.Format("2006-01-02 15:04"), p.Kind, p.Object, p.State)
 				}
 				return err
 			})

@@ -66,7 +66,7 @@ func command(binary string, args ...string) *exec.Cmd {
 	return c
 }
 
-// initialise makes a data directory and returns the operator's key.
+// initialise makes a data directory with policies signed by throw-away keys, and returns the operator's key.
 func initialise(t *testing.T, binary, data string) initialised {
 	t.Helper()
 	var stderr bytes.Buffer
@@ -80,6 +80,10 @@ func initialise(t *testing.T, binary, data string) initialised {
 	err = json.Unmarshal(out, &made)
 	if err != nil {
 		t.Fatal(err)
+	}
+	found := command(binary, "policy", "found", "--data", data, "--demonstration")
+	if out, err := found.CombinedOutput(); err != nil {
+		t.Fatalf("policy found: %v\n%s", err, out)
 	}
 	return made
 }

@@ -128,7 +128,7 @@ func (s *server) routes(r chi.Router) {
 	r.Post("/releases/{release}/approval", s.handle(s.mayOn(gateway.ActReadRisk, s.approve)))
 	r.Post("/releases/{release}/cubes/{cube}/table", s.handle(s.may(gateway.ActReadRelease, s.table)))
 
-	r.Get("/policies", s.handle(s.policies))
+	s.policyRoutes(r)
 	r.Get("/audit/leaves", s.handle(s.may(gateway.ActReadAudit, s.leaves)))
 	r.Get("/audit/checkpoint", s.handle(s.checkpoint))
 	r.Get("/audit/leaves/{leaf}/proof", s.handle(s.may(gateway.ActReadAudit, s.leafProof)))

@@ -10,14 +10,6 @@ import (
 	"github.com/pana-exchange/pana/gateway/exchange"
 )
 
-func (s *server) policies(r *http.Request, caller gateway.Caller) (answer, error) {
-	in, err := s.Exchange.PoliciesInForce(r.Context(), caller)
-	if err != nil {
-		return answer{}, err
-	}
-	return jsonAnswer(http.StatusOK, in)
-}
-
 // leaves returns leaves of the ledger from an index on, at most 1,000 at once.
 func (s *server) leaves(r *http.Request, caller gateway.Caller) (answer, error) {
 	q, err := query(r)

@@ -167,7 +167,7 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 	h.Set("Request-Id", e.request)
 	if e.caller.Role != "" {
 		h.Set("Pana-Policy", string(s.Exchange.Policies().Revision()))
-		h.Set("Pana-Policy-Notice", s.Exchange.Notice)
+		h.Set("Pana-Policy-Notice", s.Exchange.Notice())
 	}
 	if len(r.TransferEncoding) > 0 {
 		// A Content-Length may have stood beside the chunks: net/http drops it

@@ -21,6 +21,8 @@ import (
 	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/api"
+	"github.com/pana-exchange/pana/gateway/approval"
+	"github.com/pana-exchange/pana/gateway/approval/approvaltest"
 	"github.com/pana-exchange/pana/gateway/exchange"
 	"github.com/pana-exchange/pana/gateway/inbox"
 	"github.com/pana-exchange/pana/gateway/registry"
@@ -53,6 +55,7 @@ type stack struct {
 	inbox    string            // its directory
 	keys     map[string]string // tokens, by who holds them
 	ids      map[string]string // ids of the keys
+	people   *approvaltest.People
 }
 
 // A parts is what a test may alter before the stack is opened.
@@ -114,6 +117,7 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 		Seal: receipts.Seal, Unseal: receipts.Open,
 	}))(t)
 	t.Cleanup(func() { _ = s.registry.Close() })
+	s.found(t, ring.Origin())
 	e := enginetest.Start(t)
 	s.house = must(warehouse.Open(t.Context(), warehouse.Options{
 		Addresses: []string{e.Addr()}, Name: enginetest.Name(t),
@@ -121,7 +125,7 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 	}))(t)
 	t.Cleanup(func() { _ = s.house.Close() })
 	eo := exchange.Options{
-		Registry: s.registry, Warehouse: s.house, Keys: ring, Policies: must(embedded())(t), Notice: "policies of a test",
+		Registry: s.registry, Warehouse: s.house, Keys: ring,
 		Contracts: must(configs.Contracts())(t), Definitions: map[string]*gateway.Definition{"demo": must(configs.Definition("demo"))(t)},
 		Now: now, Rand: rand.Reader, Log: log,
 	}
@@ -137,6 +141,20 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 	s.serve(t, must(api.New(ao))(t), log)
 	s.register(t)
 	return s
+}
+
+// found puts the policies that ship in force, signed by two.
+func (s *stack) found(t *testing.T, origin string) {
+	t.Helper()
+	set := must(embedded())(t)
+	s.people = approvaltest.New(t, "officer/officer", "officer/officer2", "steward/steward", "operator/operator")
+	f := registry.Founding{Signers: s.people.Signers, Revision: set.Revision(), Content: must(set.Bundle())(t), Effects: []byte("{}")}
+	statement := must(f.Statement(origin))(t)
+	err := s.registry.Found(t.Context(), f, "install",
+		s.people.Sign(t, approval.Policy, "officer/officer", statement), s.people.Sign(t, approval.Policy, "steward/steward", statement))
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stack) serve(t *testing.T, handler http.Handler, log *slog.Logger) {

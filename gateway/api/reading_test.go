@@ -247,6 +247,7 @@ func (s *stack) mediaTypes(t *testing.T) {
 		}
 	}
 	s.want(t, http.StatusOK, ask).decode(t, &table)
+	notice := s.want(t, http.StatusOK, ask).header.Get("Pana-Policy-Notice")
 	lines := must(csv.NewReader(bytes.NewReader(s.want(t, http.StatusOK, ask.with("Accept", "text/csv")).body)).ReadAll())(t)
 	want := [][]string{{"release", "measure", "age_first", "sector", "status", "value", "variance", "sd", "base", "decision", "policy", "notice"}}
 	values := 0
@@ -258,12 +259,12 @@ func (s *stack) mediaTypes(t *testing.T) {
 			values++
 			line = append(line, string(cell.Status), strconv.FormatInt(*cell.Value, 10), strconv.FormatFloat(table.Variance, 'g', -1, 64), "")
 		}
-		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), "policies of a test"))
+		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), notice))
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || values == 0 || len(table.Cells) != 4*6 {
 		t.Errorf("%d values in %d cells; JSON (-) and CSV (+):\n%s", values, len(table.Cells), diff)
 	}
-	if !slices.Contains(table.Notes, "policies of a test") {
+	if !slices.Contains(table.Notes, notice) {
 		t.Error("the answer does not say whose policies are in force")
 	}
 }

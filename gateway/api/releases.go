@@ -146,7 +146,7 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 	encode := tableJSON
 	if prefersCSV(r.Header.Get("Accept")) {
 		a.media = "text/csv; charset=utf-8; header=present"
-		encode = func(t *gateway.Table) ([]byte, error) { return tableCSV(t, s.Exchange.Notice) }
+		encode = func(t *gateway.Table) ([]byte, error) { return tableCSV(t, s.Exchange.Notice()) }
 	}
 	// The digest of these very bytes is in the ledger: nothing may change them.
 	answered, err := s.Exchange.Answer(r.Context(), caller, releaseID(r), gateway.Question{

@@ -51,7 +51,7 @@ func (x *Exchange) Answer(
 	}
 	table.Policy = grant.Revision
 	table.Decision = decisionID(grant.Revision, table)
-	table.Notes = append(table.Notes, x.Notice)
+	table.Notes = append(table.Notes, x.Notice())
 	answer, err := encode(table)
 	if err != nil {
 		return Answer{}, fmt.Errorf("encoding the answer: %w", err)

@@ -31,7 +31,7 @@ func (x *Exchange) PoliciesInForce(ctx context.Context, caller gateway.Caller) (
 		return InForce{}, err
 	}
 	set := x.inForce.Load()
-	return InForce{set.Revision(), x.Notice, set.Files()}, nil
+	return InForce{set.Revision(), x.Notice(), set.Files()}, nil
 }
 
 // LeafPage is a run of ledger leaves, as they were logged.

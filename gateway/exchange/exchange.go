@@ -40,8 +40,6 @@ type Options struct {
 	Warehouse   *warehouse.Warehouse
 	Inbox       *inbox.Inbox // holds uploads that come in pieces; nil: there are none
 	Keys        *pseudonym.Keyring
-	Policies    *policies.Set
-	Notice      string // where the policies come from, said in every answer
 	Contracts   []*gateway.Contract
 	Definitions map[string]*gateway.Definition // what releases may be built from, by name
 	Now         func() time.Time
@@ -72,8 +70,10 @@ type Limits struct {
 // An Exchange carries out the use cases. It is safe for concurrent use.
 type Exchange struct {
 	Options
-	clock     *clock // owned by Run; nil where the time of day cannot be checked
-	inForce   atomic.Pointer[policies.Set]
+	clock     *clock                                 // owned by Run; nil where the time of day cannot be checked
+	inForce   atomic.Pointer[policies.Set]           // loaded by load only
+	signed    atomic.Pointer[registry.PolicyInForce] // what was signed of it
+	judging   sync.Mutex                             // held while a proposal is compiled, tested and compared
 	keys      keys
 	contracts map[gateway.ContractID]*gateway.Contract
 	ending    chan struct{} // closed when Run ends
@@ -87,9 +87,9 @@ type Exchange struct {
 	beginning sync.Mutex // held while an upload in pieces is begun
 }
 
-// New returns an exchange over prepared parts: it makes the tables of the
-// contracts, checks that the keyring is the one that earlier batches were made
-// with, and finishes what an earlier process left half done.
+// New returns an exchange over prepared parts: it loads the policies that two people
+// signed (see [registry.Registry.Found] for the first), makes the tables of the
+// contracts, checks that the keyring is the one that earlier batches were made with, and finishes what an earlier process left half done.
 func New(ctx context.Context, o Options) (*Exchange, error) {
 	o.Limits = o.Limits.withDefaults()
 	x := &Exchange{
@@ -101,12 +101,12 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 		published: map[gateway.ReleaseID]*disclosure.Published{},
 		closed:    map[gateway.ReleaseID]bool{},
 	}
-	x.inForce.Store(o.Policies)
+	if err := x.load(ctx); err != nil {
+		return nil, err
+	}
 	x.keys.builds = semaphore.NewWeighted(allBuilds)
 	for _, c := range o.Contracts {
-		if err := x.admit(ctx, c); err != nil {
-			return nil, err
-		}
+		x.contracts[c.ID] = c
 	}
 	if err := x.openKeys(ctx); err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (x *Exchange) logStart(ctx context.Context) error {
 		versions[c.ID] = c.Version
 	}
 	for _, e := range []ledger.Entry{
-		{Event: ledger.ConfigStart, Actor: "gateway", Outcome: ledger.Done, Detail: map[string]any{"contracts": versions, "notice": x.Notice}},
+		{Event: ledger.ConfigStart, Actor: "gateway", Outcome: ledger.Done, Detail: map[string]any{"contracts": versions, "notice": x.Notice()}},
 		x.keyUse(),
 		{Event: ledger.PolicyInForce, Actor: "gateway", Policy: x.Policies().Revision(), Outcome: ledger.Done},
 	} {
@@ -185,10 +185,8 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// admit refuses a contract that the policies in force find unacceptable, or that
-// they cannot make a plan for: better at start than at the first upload.
-func (x *Exchange) admit(ctx context.Context, c *gateway.Contract) error {
-	set := x.inForce.Load()
+// admit refuses a contract that the policies find unacceptable, or that they cannot make a plan for: better at start than at the first upload.
+func (x *Exchange) admit(ctx context.Context, set *policies.Set, c *gateway.Contract) error {
 	violations, err := set.Violations(ctx, c)
 	if err != nil {
 		return fmt.Errorf("judging contract %s: %w", c.ID, err)
@@ -200,7 +198,6 @@ func (x *Exchange) admit(ctx context.Context, c *gateway.Contract) error {
 	if err != nil {
 		return fmt.Errorf("planning contract %s: %w", c.ID, err)
 	}
-	x.contracts[c.ID] = c
 	return nil
 }
 
@@ -214,7 +211,7 @@ func (x *Exchange) Run(ctx context.Context) {
 			return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepRotations(ctx), x.sweepInbox())
 		})
 	})
-	x.every(ctx, "recovery", func() error { return errors.Join(x.watchClock(ctx), x.settle(ctx)) })
+	x.every(ctx, "recovery", func() error { return errors.Join(x.watchClock(ctx), x.keepUp(ctx), x.settle(ctx)) })
 	close(x.ending)
 	erasing.Wait()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

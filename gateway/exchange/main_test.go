@@ -17,6 +17,8 @@ import (
 
 	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/approval"
+	"github.com/pana-exchange/pana/gateway/approval/approvaltest"
 	"github.com/pana-exchange/pana/gateway/exchange"
 	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
@@ -48,6 +50,7 @@ type gate struct {
 	name     string // of the databases
 	keys     *pseudonym.Keyring
 	clock    *clock
+	people   *approvaltest.People      // who may sign
 	who      map[string]gateway.Caller // agencies by contract; steward, officer, researcher, operator
 }
 
@@ -64,8 +67,20 @@ func newExchange(tb testing.TB, change ...func(*exchange.Options)) *gate {
 	return seeded(tb, rand.Reader, change...)
 }
 
+// under is newExchange with other policies in force than those that ship: signed, but
+// not judged before.
+func under(tb testing.TB, set *policies.Set) *gate {
+	tb.Helper()
+	return opened(tb, rand.Reader, set)
+}
+
 // seeded is newExchange with keys that come from a source of the test's.
 func seeded(tb testing.TB, random io.Reader, change ...func(*exchange.Options)) *gate {
+	tb.Helper()
+	return opened(tb, random, shipped(tb), change...)
+}
+
+func opened(tb testing.TB, random io.Reader, set *policies.Set, change ...func(*exchange.Options)) *gate {
 	tb.Helper()
 	g := &gate{path: filepath.Join(tb.TempDir(), "registry.db"), clock: &clock{}}
 	opened, err := pseudonym.Generate(random, "test")
@@ -73,10 +88,12 @@ func seeded(tb testing.TB, random io.Reader, change ...func(*exchange.Options)) 
 	g.keys, err = pseudonym.Parse(opened)
 	ok(tb, err)
 	g.registry = g.openRegistry(tb)
+	g.people = approvaltest.New(tb, "officer/officer", "officer/officer2", "steward/steward", "operator/operator")
+	g.found(tb, set)
 	g.name = enginetest.Name(tb)
 	g.house = g.openHouse(tb)
 	g.options = exchange.Options{
-		Registry: g.registry, Warehouse: g.house, Keys: g.keys, Policies: shipped(tb), Notice: "of a test", Contracts: contracts(tb),
+		Registry: g.registry, Warehouse: g.house, Keys: g.keys, Contracts: contracts(tb),
 		Definitions: map[string]*gateway.Definition{"demo": demo(tb), "small": small(tb)},
 		Now:         g.clock.now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	}
@@ -87,6 +104,18 @@ func seeded(tb testing.TB, random io.Reader, change ...func(*exchange.Options)) 
 	ok(tb, err)
 	g.register(tb)
 	return g
+}
+
+// found puts the first policy in force, signed by two.
+func (g *gate) found(tb testing.TB, set *policies.Set) {
+	tb.Helper()
+	bundle, err := set.Bundle()
+	ok(tb, err)
+	f := registry.Founding{Signers: g.people.Signers, Revision: set.Revision(), Content: bundle, Effects: []byte("{}")}
+	statement, err := f.Statement(g.keys.Origin())
+	ok(tb, err)
+	ok(tb, g.registry.Found(tb.Context(), f, "install",
+		g.people.Sign(tb, approval.Policy, "officer/officer", statement), g.people.Sign(tb, approval.Policy, "steward/steward", statement)))
 }
 
 func (g *gate) openRegistry(tb testing.TB) *registry.Registry {

@@ -42,7 +42,7 @@ func TestPolicyDecidesWhatIsStored(t *testing.T) {
 	file := files(t)["police"]
 	stored := func(t *testing.T, set *policies.Set) (suspects map[string]uint64, harm, all uint64) {
 		t.Helper()
-		g := newExchange(t, func(o *exchange.Options) { o.Policies = set })
+		g := under(t, set)
 		var receipt gateway.Receipt
 		ok(t, json.Unmarshal(g.send(t, "police", "k1", file).Receipt, &receipt))
 		if receipt.Policy != set.Revision() || receipt.Stored != receipt.Records {
@@ -118,9 +118,9 @@ func TestPolicyBelowAFloor(t *testing.T) {
 		"exact-date":        edited(t, "ingest/dates.rego", `treatment\W+event_date\W`, `"generalise"`, `"keep"`),
 		"area":              edited(t, "data.json", "area_characters", "2", "4"),
 	} {
-		o := g.options
-		o.Policies = set
-		_, err := exchange.New(t.Context(), o)
+		bundle, err := set.Bundle()
+		ok(t, err)
+		_, err = g.ProposePolicy(t.Context(), g.who["steward"], exchange.PolicyDraft{Bundle: bundle, Reason: "a test"})
 		if e, is := errors.AsType[*gateway.Error](err); !is || e.Kind != gateway.Invalid || !strings.Contains(e.Detail, "floor "+floor) {
 			t.Errorf("a policy below floor %s: %v", floor, err)
 		}
@@ -138,7 +138,7 @@ func TestReleasePolicyBelowAFloor(t *testing.T) {
 		"record-cap": edited(t, "data.json", "record_cap", "20", "40"),
 	} {
 		t.Run(floor, func(t *testing.T) {
-			g := newExchange(t, func(o *exchange.Options) { o.Policies = set })
+			g := under(t, set)
 			g.send(t, "police", "k1", files(t)["police"])
 			_, err := g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "small"})
 			if e, is := errors.AsType[*gateway.Error](err); !is || e.Kind != gateway.Invalid || !strings.Contains(e.Detail, "floor "+floor) {

@@ -307,7 +307,7 @@ func (x *Exchange) Release(ctx context.Context, caller gateway.Caller, id gatewa
 	if err != nil {
 		return Catalogue{}, err
 	}
-	c := Catalogue{Release: release, Notice: x.Notice}
+	c := Catalogue{Release: release, Notice: x.Notice()}
 	if len(release.Definition) > 0 {
 		err = json.Unmarshal(release.Definition, &c.Pinned)
 		if err != nil {

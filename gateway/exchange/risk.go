@@ -47,7 +47,7 @@ func (x *Exchange) page(ctx context.Context, r gateway.Release, p *Pinned, publi
 	d := p.Definition
 	page := risk.Page{
 		Release: r.ID, Built: x.Now(), Snapshot: r.Snapshot, From: d.From.String(), To: d.To.String(),
-		Cells: published.Digest(), Definition: risk.Digest(pinned), Policy: p.Rules.Revision, Notice: x.Notice,
+		Cells: published.Digest(), Definition: risk.Digest(pinned), Policy: p.Rules.Revision, Notice: x.Notice(),
 		K: p.Rules.ThresholdMin, V: d.V, Needed: p.Budget.Needed, Deviation: p.Budget.D1 + p.Budget.D2,
 		Cubes: risk.Cubes(d), Hidden: published.Summary(), Attackers: risk.Attackers(p.Budget), Widths: published.Widths(),
 		Reports: x.reports(p),

@@ -27,7 +27,7 @@ func TestRiskPage(t *testing.T) {
 		t.Fatal("the page is not the canonical bytes of its digest")
 	}
 	if page.Release != r.ID || page.Cells != r.Digest || page.Policy != r.Policy || page.Snapshot != r.Snapshot ||
-		page.K != 10 || page.Twin != nil || page.Notice != "of a test" || !page.Built.Equal(today) {
+		page.K != 10 || page.Twin != nil || page.Notice != g.Notice() || !page.Built.Equal(today) {
 		t.Fatalf("the risk page: %+v", page)
 	}
 	if sets := len(small(t).AdmittedSets()); len(page.Hidden.Sets) != sets {
