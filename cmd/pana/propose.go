@@ -120,9 +120,9 @@ func proposalPath(ref string) string { return "/v1/policies/" + url.PathEscape(r
 
 // readProposal fetches a proposal and checks what can be checked of it: that the
 // statement is of these effects. Whoever signs signs what they were shown.
-func (cl *client) readProposal(ctx context.Context, ref string) (exchange.Proposal, error) {
+func (c *client) readProposal(ctx context.Context, ref string) (exchange.Proposal, error) {
 	var p exchange.Proposal
-	err := cl.call(ctx, http.MethodGet, proposalPath(ref), nil, &p)
+	err := c.call(ctx, http.MethodGet, proposalPath(ref), nil, &p)
 	if err != nil {
 		return p, err
 	}
@@ -160,12 +160,12 @@ first, and its signatures. --bundle writes its files, which opa, tar and sha256s
 	return command
 }
 
-func (cl *client) saveBundle(ctx context.Context, id, file string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, cl.base+proposalPath(id)+"/bundle", nil)
+func (c *client) saveBundle(ctx context.Context, id, file string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+proposalPath(id)+"/bundle", nil)
 	if err != nil {
-		return usageError{errors.New("the gateway's address is not one: " + cl.base)}
+		return usageError{errors.New("the gateway's address is not one: " + c.base)}
 	}
-	text, err := cl.do(request)
+	text, err := c.do(request)
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (c *cli) signatureOf(ctx context.Context, p exchange.Proposal, key, signatu
 	if signature == "" {
 		return c.signWith(ctx, key, namespaceOf(p.Kind), []byte(p.Statement))
 	}
-	armored, err := os.ReadFile(signature)
+	armored, err := os.ReadFile(signature) //nolint:gosec // the signer names the file
 	if err != nil {
 		return nil, usageError{errors.New("the signature cannot be read: " + signature)}
 	}

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) { enginetest.Main(m) }
 // country's records.
 var today = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
+// signedNotice is what every answer says of the policies that the tests begin with.
+const signedNotice = "the policies in force were signed by officer/officer and steward/steward and came in force on 2026-03-02"
+
 // purpose is what the researcher was granted.
 const purpose gateway.Purpose = "policy-evaluation"
 

@@ -180,7 +180,7 @@ func checkTable(t *testing.T, answer []byte, r gateway.Release) {
 		Notes   []string
 	}
 	ok(t, json.Unmarshal(answer, &table))
-	if table.Release != r.ID || table.Digest != r.Digest || !slices.Contains(table.Notes, "of a test") {
+	if table.Release != r.ID || table.Digest != r.Digest || !slices.Contains(table.Notes, signedNotice) {
 		t.Fatalf("the answer is of %s, %.16s…, with the notes %v", table.Release, table.Digest, table.Notes)
 	}
 	statuses := map[string]int{}
