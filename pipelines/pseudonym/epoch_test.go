@@ -243,3 +243,23 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkRekey reports the time of one pid.
+func BenchmarkRekey(b *testing.B) {
+	ring, err := vectorKeyring(b).WithNewEpoch(rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	move, err := ring.Rekey(2)
+	if err != nil {
+		b.Fatal(err)
+	}
+	pids := make([][16]byte, 1<<14)
+	for i := range pids {
+		pids[i][0], pids[i][1], pids[i][2] = byte(i), byte(i>>8), 1
+	}
+	for b.Loop() {
+		move(pids)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(pids)), "ns/pid")
+}
