@@ -42,7 +42,7 @@ const (
 func Actions() []ActionName {
 	return []ActionName{
 		ActUpload, ActReadBatch, ActWithdrawBatch, ActReadContract, ActBuildRelease, ActReadRelease, ActReadRisk, ActApproveRelease,
-		ActCloseRelease, ActAsk, ActAskCell, ActConfirmCell, ActReadAudit, ActReadPolicy, ActManageAccess,
+		ActCloseRelease, ActAsk, ActAskCell, ActConfirmCell, ActReadAudit, ActReadPolicy, ActManageAccess, ActReadKeys, ActManageKeys,
 	}
 }
 
