@@ -19,6 +19,7 @@ const shiftDays = 365
 type Hasher struct {
 	pid    func(id []byte) ([16]byte, int)
 	pids   func(dst [][16]byte, shifts []uint16, buf []byte, ids []Span)
+	outer  func(inner [][16]byte, shifts []uint16)
 	record keys
 	key    func(domain string) keys
 	row    func(row []byte) uint64
@@ -41,7 +42,7 @@ func (k *Keyring) NewHasher(domain string, agency gateway.AgencyID) (*Hasher, er
 	}
 	one, many := k.pids()
 	return &Hasher{
-		pid: one, pids: many,
+		pid: one, pids: many, outer: k.outerLayers(),
 		record: identifiers(k.derive(slotRecord, "record", string(agency)), "record"),
 		key:    k.domains(),
 		row:    k.rowMAC(),
@@ -92,6 +93,24 @@ func (k *Keyring) pids() (
 		}
 	}
 	return one, many
+}
+
+// outerLayers is the outer layer alone, for inner pseudonyms of a key server.
+func (k *Keyring) outerLayers() func(inner [][16]byte, shifts []uint16) {
+	layers := manyLayers(k.key(slotOuter), k.key(slotShift))
+	none := make([]int, 0, 256)
+	return func(inner [][16]byte, shifts []uint16) {
+		none = none[:0]
+		for i := range inner {
+			if inner[i] == ([16]byte{}) {
+				none = append(none, i)
+			}
+		}
+		layers(inner, shifts)
+		for _, i := range none {
+			inner[i], shifts[i] = [16]byte{}, 0
+		}
+	}
 }
 
 // eachLayer turns inner pseudonyms into pids and tells their shifts.

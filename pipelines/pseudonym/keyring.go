@@ -38,8 +38,9 @@ type file struct {
 	Installation string          `json:"installation"`
 	Domain       string          `json:"domain"`
 	Recovery     string          `json:"recovery"` // age recipient of the offline copy, or ""
-	Epoch        int             `json:"epoch"`    // in force when the file was written
-	Made         int             `json:"made"`     // the newest epoch ever made: no number is used twice
+	KeyServer    string          `json:"keyserver,omitempty"`
+	Epoch        int             `json:"epoch"` // in force when the file was written
+	Made         int             `json:"made"`  // the newest epoch ever made: no number is used twice
 	Outer        map[int][]byte  `json:"pid_outer"`
 	Keys         map[slot][]byte `json:"keys"` // all but the outer ones
 }
@@ -126,6 +127,9 @@ func (f *file) check() error {
 			return errors.New("keyring: the recovery recipient is not an age X25519 recipient")
 		}
 	}
+	if err := checkKeyServer(f.KeyServer); err != nil {
+		return err
+	}
 	seen := map[[keyBytes]byte]bool{{}: true} // a key of zeros is none
 	defer clear(seen)
 	for _, s := range slots {
@@ -163,7 +167,11 @@ func distinct(seen map[[keyBytes]byte]bool, key []byte, name string) error {
 // which keeps its buffers in a pool.
 func (f *file) encode() []byte {
 	b := make([]byte, 0, 4096) // never grows: growing leaves copies of keys behind
-	b = append(b, `{"format":"`+f.Format+`","installation":"`+f.Installation+`","domain":"`+f.Domain+`","recovery":"`+f.Recovery+`","epoch":`...)
+	b = append(b, `{"format":"`+f.Format+`","installation":"`+f.Installation+`","domain":"`+f.Domain+`","recovery":"`+f.Recovery+`",`...)
+	if f.KeyServer != "" {
+		b = append(b, `"keyserver":"`+f.KeyServer+`",`...)
+	}
+	b = append(b, `"epoch":`...)
 	b = strconv.AppendInt(b, int64(f.Epoch), 10)
 	b = append(b, `,"made":`...)
 	b = strconv.AppendInt(b, int64(f.Made), 10)
@@ -202,7 +210,7 @@ func (f *file) keyring() *Keyring {
 		outer[epoch] = bytes.Clone(key)
 	}
 	k := &Keyring{
-		installation: f.Installation, domain: f.Domain, recovery: f.Recovery, made: f.Made,
+		installation: f.Installation, domain: f.Domain, recovery: f.Recovery, server: f.KeyServer, made: f.Made,
 		epochs: slices.Sorted(maps.Keys(f.Outer)), keys: func() (map[slot][]byte, map[int][]byte) { return keys, outer },
 	}
 	return k.at(f.Epoch)
@@ -212,7 +220,7 @@ func (f *file) keyring() *Keyring {
 func (k *Keyring) file() *file {
 	keys, outer := k.keys()
 	f := &file{
-		Format: format, Installation: k.installation, Domain: k.domain, Recovery: k.recovery, Epoch: k.epoch, Made: k.made,
+		Format: format, Installation: k.installation, Domain: k.domain, Recovery: k.recovery, KeyServer: k.server, Epoch: k.epoch, Made: k.made,
 		Outer: map[int][]byte{}, Keys: map[slot][]byte{},
 	}
 	for s, key := range keys {

@@ -57,6 +57,7 @@ type Keyring struct {
 	installation string
 	domain       string
 	recovery     string // age recipient of copies for recovery, or ""
+	server       string // public key of the key server, or ""
 	epoch        int    // in force
 	epochs       []int  // whose outer keys it holds
 	made         int    // the newest epoch ever made
@@ -121,6 +122,9 @@ func (k *Keyring) KCV() string {
 	message := enc(nil, "kcv", k.domain, strconv.Itoa(k.epoch))
 	for _, s := range pidSlots {
 		message = enc(message, string(s), k.checkValue(s))
+	}
+	if k.server != "" {
+		message = enc(message, "keyserver", k.server)
 	}
 	sum := sha256.Sum256(message)
 	return hex.EncodeToString(sum[:16])
