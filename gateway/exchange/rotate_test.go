@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/approval"
 	"github.com/pana-exchange/pana/gateway/exchange"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
@@ -43,11 +44,28 @@ func rotatable(tb testing.TB, change ...func(*exchange.Options)) (*gate, *shelf)
 	return g, s
 }
 
+// signed is a proposal that two people signed; epoch 0 is the newest.
+func (g *gate) signed(tb testing.TB, action registry.KeyAction, epoch int) string {
+	tb.Helper()
+	if epoch == 0 {
+		known, err := g.registry.KeyEpochs(tb.Context())
+		ok(tb, err)
+		epoch = known[len(known)-1].Epoch
+	}
+	p, err := g.ProposeKeys(tb.Context(), g.who["operator"], action, epoch, "for a test")
+	ok(tb, err)
+	for _, who := range []string{"officer", "operator"} {
+		_, err = g.registry.Approve(tb.Context(), p.ID, g.people.Sign(tb, approval.Keys, who+"/"+who, p.Statement), g.who[who], "read")
+		ok(tb, err)
+	}
+	return p.ID
+}
+
 func (g *gate) rotate(tb testing.TB) exchange.Rotated {
 	tb.Helper()
 	_, err := g.NewEpoch(tb.Context(), g.who["operator"])
 	ok(tb, err)
-	r, err := g.RotateKeys(tb.Context(), g.who["operator"], "", nil)
+	r, err := g.RotateKeys(tb.Context(), g.who["operator"], g.signed(tb, registry.RotateKeys, 0), nil)
 	ok(tb, err)
 	return r
 }
@@ -131,7 +149,7 @@ func TestRotation(t *testing.T) {
 				t.Fatal("a pid is not what the new key makes of it")
 			}
 		}
-		ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch-1, ""))
+		ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], epoch-1, g.signed(t, registry.DestroyKey, epoch-1)))
 		if slices.Contains(s.ring.Epochs(), epoch-1) {
 			t.Fatal("the old key is on the shelf still")
 		}
@@ -233,7 +251,7 @@ func TestInterruptedRotation(t *testing.T) {
 	_, err := g.NewEpoch(t.Context(), g.who["operator"])
 	ok(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = g.RotateKeys(ctx, g.who["operator"], "", func(uint64) { cancel() })
+	_, err = g.RotateKeys(ctx, g.who["operator"], g.signed(t, registry.RotateKeys, 0), func(uint64) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("a cancelled rotation: %v", err)
 	}
@@ -242,7 +260,7 @@ func TestInterruptedRotation(t *testing.T) {
 		t.Fatal("a cancelled rotation changed pids")
 	}
 	// A process that dies half-way leaves its copies to the next one.
-	rot, err := g.registry.BeginRotation(t.Context(), "operator", "")
+	rot, err := g.registry.BeginRotation(t.Context(), "operator", g.signed(t, registry.RotateKeys, 0))
 	ok(t, err)
 	left, err := g.registry.Unrotated(t.Context(), rot.Generation)
 	ok(t, err)
@@ -254,7 +272,7 @@ func TestInterruptedRotation(t *testing.T) {
 	g.restart(t, s)
 	g.clean(t)
 	g.build(t) // markers and registry agree
-	r, err := g.RotateKeys(t.Context(), g.who["operator"], "", nil)
+	r, err := g.RotateKeys(t.Context(), g.who["operator"], g.signed(t, registry.RotateKeys, 0), nil)
 	ok(t, err)
 	if r.Batches != 2 || r.Generation <= rot.Generation {
 		t.Fatalf("the rotation after it: %+v", r)
@@ -290,7 +308,7 @@ func TestUploadsDuringRotation(t *testing.T) {
 	<-quick.reached
 	rotated := make(chan error, 1)
 	go func() {
-		_, err := g.RotateKeys(t.Context(), g.who["operator"], "", nil)
+		_, err := g.RotateKeys(t.Context(), g.who["operator"], g.signed(t, registry.RotateKeys, 0), nil)
 		rotated <- err
 	}()
 	var turnedAway error
@@ -336,7 +354,7 @@ func TestRotationRefusesAlteredRows(t *testing.T) {
 	ok(t, g.registry.PublishedBatch(t.Context(), g.newest(t)))
 	_, err := g.NewEpoch(t.Context(), g.who["operator"])
 	ok(t, err)
-	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", nil)
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], g.signed(t, registry.RotateKeys, 0), nil)
 	is(t, err, gateway.Conflict)
 }
 
@@ -349,7 +367,7 @@ func TestWithdrawalDuringRotation(t *testing.T) {
 	_, err := g.NewEpoch(t.Context(), g.who["operator"])
 	ok(t, err)
 	withdrawn := false
-	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", func(uint64) {
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], g.signed(t, registry.RotateKeys, 0), func(uint64) {
 		if !withdrawn {
 			withdrawn = true
 			_, err := g.registry.Batch(t.Context(), g.who["police"].Agency, made.Batch)
@@ -396,13 +414,13 @@ func TestOldKeyringFiles(t *testing.T) {
 	both := s.ring
 	copied, err := both.WithRecovery("") // another copy of the same keys: Forget zeroes one
 	ok(t, err)
-	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", nil)
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], g.signed(t, registry.RotateKeys, 0), nil)
 	ok(t, err)
 	o := g.options
 	o.Keys = first
 	_, err = exchange.New(t.Context(), o)
 	is(t, err, gateway.Conflict)
-	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 1, ""))
+	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 1, g.signed(t, registry.DestroyKey, 1)))
 	s.ring = copied
 	g.restart(t, s)
 	if !slices.Equal(s.ring.Epochs(), []int{2}) {
@@ -446,7 +464,7 @@ func TestSavingKeysFails(t *testing.T) {
 		is(t, err, gateway.NotFound)
 		is(t, g.DestroyEpoch(t.Context(), g.who[who], 2, ""), gateway.NotFound)
 	}
-	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 2, ""))
+	ok(t, g.DestroyEpoch(t.Context(), g.who["operator"], 2, g.signed(t, registry.DestroyKey, 2)))
 	_, err = g.RotateKeys(t.Context(), g.who["operator"], "", nil)
 	is(t, err, gateway.Conflict)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/pipelines/synth"
 )
 
@@ -115,7 +116,7 @@ func BenchmarkRotation(b *testing.B) {
 		r := g.rotate(b)
 		rows, took = rows+r.Rows, took+r.Copying
 		b.StopTimer()
-		ok(b, g.DestroyEpoch(b.Context(), g.who["operator"], r.From, ""))
+		ok(b, g.DestroyEpoch(b.Context(), g.who["operator"], r.From, g.signed(b, registry.DestroyKey, r.From)))
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(rows)/took.Seconds(), "rows/s")
