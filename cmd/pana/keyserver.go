@@ -257,16 +257,10 @@ func (c *cli) keyServerHandler(p keyServerPaths, log *slog.Logger) (http.Handler
 }
 
 func openKeyServerKey(p keyServerPaths) (*blind.Key, error) {
-	for _, path := range []string{p.key, p.identity} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, gateway.Errorf(gateway.Invalid, "there is no %s; make it with: pana keyserver init", path)
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			return nil, gateway.Errorf(gateway.Invalid, "%s can be read by others; close it: chmod 600 %s", path, path)
-		}
+	by, err := custodians(p.identity)
+	if err == nil {
+		err = private(p.key)
 	}
-	ids, err := readIdentities(p.identity)
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +268,7 @@ func openKeyServerKey(p keyServerPaths) (*blind.Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the key: %w", err)
 	}
-	key, err := blind.OpenKey(bytes.NewReader(sealed), ids...)
+	key, err := blind.OpenKey(bytes.NewReader(sealed), by[0].identity)
 	if err != nil {
 		return nil, refusal{err}
 	}
