@@ -158,17 +158,3 @@ func saver(keyring string, by []custodian) func(*pseudonym.Keyring) error {
 		return writeSecret(keyring, sealed.Bytes())
 	}
 }
-
-// readIdentities reads the age identities of a file.
-func readIdentities(path string) ([]age.Identity, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fmt.Errorf("reading the identity: %w", err)
-	}
-	defer clear(text)
-	ids, err := age.ParseIdentities(bytes.NewReader(text))
-	if err != nil {
-		return nil, gateway.Errorf(gateway.Invalid, "%s holds no age identity", path)
-	}
-	return ids, nil
-}
