@@ -14,6 +14,12 @@ var releaseStates = []gateway.ReleaseState{
 	"", gateway.ReleaseBuilding, gateway.ReleaseBuilt, gateway.ReleaseApproved, gateway.ReleaseSuperseded, gateway.ReleaseWithdrawn, gateway.ReleaseFailed,
 }
 
+// How a case is told from the same one with a purpose that was granted.
+const (
+	foreignPurpose = " for a purpose that was not granted"
+	withoutPurpose = " without a purpose"
+)
+
 var accessRoles = []gateway.Role{
 	gateway.RoleAgency, gateway.RoleResearcher, gateway.RoleOfficer, gateway.RoleSteward, gateway.RoleOperator,
 }
@@ -63,9 +69,9 @@ func (s *Set) reach(ctx context.Context, role gateway.Role, act gateway.ActionNa
 			case granted:
 				cases = append(cases, where)
 			case foreign:
-				cases = append(cases, where+" for a purpose that was not granted")
+				cases = append(cases, where+foreignPurpose)
 			default:
-				cases = append(cases, where+" without a purpose")
+				cases = append(cases, where+withoutPurpose)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -77,3 +78,20 @@ func prose(r *ast.Rule) string {
 }
 
 func joined(prose string) string { return strings.Join(strings.Fields(prose), " ") }
+
+// CompileFiles compiles a set from its files, as [Set.Files] returned them: whoever
+// reads the policies in force has the same set, with the same revision.
+func CompileFiles(ctx context.Context, files []File) (*Set, error) {
+	sources := make([]source, 0, len(files))
+	for _, f := range files {
+		if err := named(f.Name); err != nil {
+			return nil, err
+		}
+		sources = append(sources, source{f.Name, []byte(f.Source)})
+	}
+	sources, err := ordered(sources)
+	if err != nil {
+		return nil, err
+	}
+	return compileSources(ctx, sources)
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
 	"github.com/pana-exchange/pana/policies"
@@ -22,46 +21,10 @@ import (
 func (c *cli) policyCommand() *cobra.Command {
 	var flags clientFlags
 	command := &cobra.Command{Use: "policy", Short: "Check, propose, approve and read policies (officers)"}
-	command.AddCommand(c.policyCheckCommand(), c.policyTestCommand(), c.policyPlanCommand(), c.policyListCommand(&flags),
+	command.AddCommand(c.policyCheckCommand(), c.policyTestCommand(), c.policyPlanCommand(&flags), c.policyListCommand(&flags),
 		c.policyFoundCommand(), c.policyProposeCommand(&flags), c.policyShowCommand(&flags), c.policyApproveCommand(&flags),
 		c.policyRejectCommand(&flags), c.policyRollbackCommand(&flags), c.policySignersCommand(&flags))
 	return command
-}
-
-func (c *cli) policyCheckCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "check [DIR]", Short: "Ask policies about every contract and release definition; nothing takes effect",
-		Long: `Compile the policies in DIR, or those built in, and ask them about every contract and
-release definition, as the gateway does at its start. Exit code 1, naming the file or
-the floor, when the gateway would not take them.`,
-		Example: `  pana policy check
-  pana policy check my-policies`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := policySet(cmd.Context(), first(args))
-			if err != nil {
-				return asRefusal(err)
-			}
-			contracts, err := configs.Contracts()
-			if err != nil {
-				return err
-			}
-			definitions, err := configs.Definitions()
-			if err != nil {
-				return err
-			}
-			err = admitted(cmd.Context(), set, contracts, definitions)
-			if err != nil {
-				return refusal{err}
-			}
-			result := map[string]any{"revision": set.Revision(), "contracts": len(contracts), "definitions": len(definitions)}
-			return c.print(result, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "revision %s: %d contracts have a plan, %d release definitions have rules\n",
-					set.Revision(), len(contracts), len(definitions))
-				return err
-			})
-		},
-	}
 }
 
 // admitted asks policies all that a gateway asks before it serves.
@@ -134,80 +97,6 @@ func uncovered(lines []int) string {
 		return ""
 	}
 	return fmt.Sprintf("not: lines %v", lines)
-}
-
-func (c *cli) policyPlanCommand() *cobra.Command {
-	var dir string
-	command := &cobra.Command{
-		Use: "plan CONTRACT", Short: "What is done to every field of a contract, and why",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			contract, err := contractByID(gateway.ContractID(args[0]))
-			if err != nil {
-				return err
-			}
-			set, err := policySet(cmd.Context(), dir)
-			if err != nil {
-				return asRefusal(err)
-			}
-			plan, err := set.Plan(cmd.Context(), contract)
-			if err != nil {
-				return asRefusal(err)
-			}
-			return c.print(readable(plan), func(w io.Writer) error { return writePlan(w, plan) })
-		},
-	}
-	command.Flags().StringVar(&dir, "policies", "", "folder of policies; default: those built in")
-	return command
-}
-
-// A readablePlan is a plan for programs: words instead of numbers.
-type readablePlan struct {
-	Contract gateway.ContractID    `json:"contract"`
-	Version  int                   `json:"version"`
-	Revision gateway.Revision      `json:"policy"`
-	Fields   []readableField       `json:"fields"`
-	Refuse   []gateway.ProblemCode `json:"refuses_rows"` // by the codes that say why
-}
-
-type readableField struct {
-	Field   gateway.FieldName `json:"field"`
-	Do      string            `json:"do"`
-	Domain  string            `json:"domain,omitempty"`
-	Keep    int               `json:"characters,omitempty"`
-	Cuts    []int             `json:"bands_from,omitempty"`
-	Because string            `json:"because,omitempty"`
-}
-
-func readable(plan gateway.Plan) readablePlan {
-	r := readablePlan{Contract: plan.Contract, Version: plan.Version, Revision: plan.Revision, Refuse: []gateway.ProblemCode{}}
-	for i, f := range plan.Fields {
-		field := readableField{Field: f.Field, Do: f.Do.String(), Domain: f.Domain, Keep: f.Keep, Cuts: f.Cuts}
-		if i < len(plan.Because) {
-			field.Because = plan.Because[i]
-		}
-		r.Fields = append(r.Fields, field)
-	}
-	for _, rule := range plan.Refuse {
-		r.Refuse = append(r.Refuse, rule.Code)
-	}
-	return r
-}
-
-func writePlan(w io.Writer, plan gateway.Plan) error {
-	_, _ = fmt.Fprintf(w, "contract %s version %d under policy %s\n", plan.Contract, plan.Version, plan.Revision)
-	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	for i, f := range plan.Fields {
-		why := ""
-		if i < len(plan.Because) {
-			why = plan.Because[i]
-		}
-		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\n", f.Field, f.Do, why)
-	}
-	for _, r := range plan.Refuse {
-		_, _ = fmt.Fprintf(t, "  row rule\trefuse\t%s\n", r.Code)
-	}
-	return t.Flush()
 }
 
 func (c *cli) policyListCommand(flags *clientFlags) *cobra.Command {
