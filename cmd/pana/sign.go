@@ -46,14 +46,15 @@ func signCommand(ns approval.Namespace, file string) string {
 }
 
 // throwAwaySigners makes keys for the people of a demonstration, and the file that
-// names them.
+// names them: people whose names say what they are, because the names stand under
+// every answer.
 func throwAwaySigners(dir string) (file string, err error) {
 	err = os.MkdirAll(dir, 0o700)
 	if err != nil {
 		return "", fmt.Errorf("making the demonstration's signers: %w", err)
 	}
 	var roster strings.Builder
-	for _, principal := range []string{"officer/officer", "officer/officer2", "steward/steward", "operator/operator"} {
+	for _, principal := range []string{"officer/demo-officer", "officer/demo-officer2", "steward/demo-steward", "operator/demo-operator"} {
 		public, private, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			return "", fmt.Errorf("making a key: %w", err)
@@ -66,7 +67,7 @@ func throwAwaySigners(dir string) (file string, err error) {
 		if err != nil {
 			return "", fmt.Errorf("making a key: %w", err)
 		}
-		err = writeNew(filepath.Join(dir, filepath.Base(principal)), pem.EncodeToMemory(block))
+		err = writeNew(filepath.Join(dir, strings.TrimPrefix(filepath.Base(principal), "demo-")), pem.EncodeToMemory(block))
 		if err != nil {
 			return "", fmt.Errorf("keeping a key: %w", err)
 		}
