@@ -66,7 +66,11 @@ func (st *stream) decode() {
 		case at.Form == tabular.Bare:
 			code = codeBareQuote
 		case c.kind == gateway.TypeIIN:
-			st.iin, code = st.parseIIN(cell)
+			if st.blind {
+				code = parseInner(cell)
+			} else {
+				st.iin, code = st.parseIIN(cell)
+			}
 			slot.ok = code == ""
 		case c.kind == gateway.TypeText:
 			code = c.checkText(cell, broken)
@@ -105,7 +109,7 @@ func (st *stream) checkPerson() {
 	if s.birth >= 0 {
 		st.birth = st.slots[s.birth]
 	}
-	if s.iin < 0 || !st.slots[s.iin].ok {
+	if s.iin < 0 || !st.slots[s.iin].ok || st.blind { // who made the file took them from the IIN
 		return
 	}
 	if st.birth.ok && st.birth.v != st.iin.birth.v {

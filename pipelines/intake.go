@@ -195,7 +195,9 @@ func (st *stream) read(ctx context.Context) error {
 	}
 	if err == nil || err == io.EOF { //nolint:errorlint // it is io.EOF itself
 		close(entered)
-		st.hash()
+		if failed := st.hash(ctx); failed != nil {
+			return f.end(failed)
+		}
 	}
 	if len(st.lot.records) > 0 && err == io.EOF { //nolint:errorlint // it is io.EOF itself
 		return nil

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"context"
 	"encoding/binary"
 	"slices"
 
@@ -26,6 +27,7 @@ type lot struct {
 	rows   int // good records
 	images []byte
 	iins   []pseudonym.Span // of each row; empty: none
+	rests  []pseudonym.Span // of each row of a blind file that is written
 	drops  []int            // rows, ascending
 	pids   [][16]byte
 	shifts []uint16
@@ -64,7 +66,7 @@ func (l *lot) reset() {
 // empty drops all rows.
 func (l *lot) empty() {
 	l.rows, l.laid = 0, 0
-	l.images, l.iins, l.drops = l.images[:0], l.iins[:0], l.drops[:0]
+	l.images, l.iins, l.rests, l.drops = l.images[:0], l.iins[:0], l.rests[:0], l.drops[:0]
 }
 
 // left is how many rows no block has yet.
@@ -99,10 +101,14 @@ func (l *lot) pack(width int) {
 		if to < row {
 			copy(l.images[to*width:][:width], l.images[row*width:])
 			l.iins[to] = l.iins[row]
+			if len(l.rests) > 0 {
+				l.rests[to] = l.rests[row]
+			}
 		}
 		to++
 	}
 	l.rows, l.images, l.iins = to, l.images[:to*width], l.iins[:to]
+	l.rests = l.rests[:min(to, len(l.rests))]
 }
 
 // draw gives every row its random number. It is done in the lot's turn, so that
@@ -117,13 +123,20 @@ func (l *lot) draw(r *randomness, width int) error {
 }
 
 // hash is pass 2.
-func (st *stream) hash() {
+func (st *stream) hash(ctx context.Context) error {
 	l, width := st.lot, len(st.program.template)
 	n := l.rows
+	if st.blindTo != nil {
+		err := st.writeBlind(ctx)
+		l.empty()
+		return err
+	}
 	l.checks = slices.Grow(l.checks[:0], n)[:n]
 	if st.program.pid {
 		l.pids, l.shifts = slices.Grow(l.pids[:0], n)[:n], slices.Grow(l.shifts[:0], n)[:n]
-		st.hasher.PIDs(l.pids, l.shifts, l.text, l.iins)
+		if err := st.pseudonymise(ctx); err != nil {
+			return err
+		}
 		for i, id := range l.iins {
 			if id.Start < id.End {
 				st.link(l.images[i*width:][:width], &l.pids[i], l.shifts[i])
@@ -131,6 +144,26 @@ func (st *stream) hash() {
 		}
 	}
 	st.hasher.RowMACs(l.checks, l.images)
+	return nil
+}
+
+// pseudonymise makes the pids of the lot. Their inner layer is the hasher's, the key
+// server's, or stands in the file.
+func (st *stream) pseudonymise(ctx context.Context) error {
+	l := st.lot
+	switch {
+	case st.blind:
+		l.decodeInner()
+	case st.inner != nil:
+		if err := st.askInner(ctx); err != nil {
+			return err
+		}
+	default:
+		st.hasher.PIDs(l.pids, l.shifts, l.text, l.iins)
+		return nil
+	}
+	st.hasher.Outer(l.pids, l.shifts)
+	return nil
 }
 
 // link writes a child's pseudonym into a row and shifts its dates.

@@ -56,8 +56,11 @@ type Options struct {
 	Dir         string              // where a file is held, sealed, that must be there whole; "": the system's
 	MaxProblems int                 // problems that are kept with their place; 0: 1000
 	Limits      Limits
+	Blind       bool  // the column of the IIN holds inner pseudonyms, as the function Blind wrote them
+	Inner       Inner // of a keyring that names a key server: asks it about files in clear
 
-	part int // bytes of the file that are decoded at once; tests alone set it
+	blindTo io.Writer // of the function Blind
+	part    int // bytes of the file that are decoded at once; tests alone set it
 }
 
 // Limits bound what one file may cost. Zero values stand for the defaults.
@@ -90,9 +93,7 @@ func (o *Options) validate() error {
 		o.Limits.RowBytes > 1<<28:
 		return errors.New("a limit is negative or too large")
 	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Rand = randomSource(o)
 	if o.Limits.HeldBytes == 0 {
 		o.Limits.HeldBytes = 1 << 30
 	}
@@ -108,6 +109,13 @@ func (o *Options) validate() error {
 		}
 	}
 	return nil
+}
+
+func randomSource(o *Options) io.Reader {
+	if o.Rand == nil {
+		return rand.Reader
+	}
+	return o.Rand
 }
 
 // A Reader reads one file. Next may be called by several goroutines at the same
@@ -175,6 +183,9 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
 	}
+	if err = st.prepareBlind(&o); err != nil {
+		return nil, err
+	}
 	domain := st.program.domain
 	if !st.program.pid {
 		domain = o.Keys.Domain()
@@ -200,6 +211,17 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 		st.schema.columns[i].place = place
 		if f.noSerials {
 			st.schema.columns[i].dates &^= dateSerial
+		}
+	}
+	if err := st.checkBlindHeader(); err != nil {
+		if f.close != nil {
+			f.close()
+		}
+		return nil, err
+	}
+	if o.blindTo != nil {
+		if err := st.writeBlindHeader(); err != nil {
+			return nil, errors.New("the blind file cannot be written")
 		}
 	}
 	shared := newIntake(&o, st, f, hasher)

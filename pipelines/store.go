@@ -137,6 +137,9 @@ func (st *stream) put() {
 		iin = l.keep(st.cell(st.schema.iin))
 	}
 	l.iins = append(l.iins, iin)
+	if st.blindTo != nil {
+		st.keepRest()
+	}
 	if st.program.quarter {
 		event := st.slots[st.schema.event].ymd
 		quarter := event/10000*4 + (event/100%100-1)/3

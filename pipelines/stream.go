@@ -23,6 +23,9 @@ type stream struct {
 	src     tabular.Source
 	cells   *tabular.Row // of src: the current record
 	lot     *lot
+	inner   Inner     // asks the key server; nil: the hasher makes the inner pseudonyms
+	blind   bool      // the file has inner pseudonyms
+	blindTo io.Writer // where a blind file is written; nil: blocks are filled
 
 	today       gateway.Day
 	from, to    gateway.Day
