@@ -34,6 +34,15 @@ type Config struct {
 	Limits     Limits        `mapstructure:"limits"`
 	Inbox      Inbox         `mapstructure:"inbox"`
 	Witness    Witness       `mapstructure:"witness"`
+	KeyServer  KeyServer     `mapstructure:"keyserver"`
+}
+
+// KeyServer says where the key server is whose public key the keyring names.
+type KeyServer struct {
+	Address   string   `mapstructure:"address"`
+	Token     string   `mapstructure:"token"` // file
+	Authority string   `mapstructure:"authority"`
+	Contracts []string `mapstructure:"contracts"` // whose batches may come blind
 }
 
 // Witness says who signs the ledger's checkpoints. Without a policy nobody does.
@@ -95,6 +104,7 @@ var defaults = map[string]any{
 	"clickhouse.tls.mode": "auto", "clickhouse.tls.authority": "",
 	"engine.max_memory": uint64(0),
 	"keys.keyring":      "", "keys.identity": "", "keys.officer": "",
+	"keyserver.address": "", "keyserver.token": "", "keyserver.authority": "", "keyserver.contracts": []string{},
 	"witness.policy": "", "witness.every": time.Minute, "witness.stop_after": 4 * time.Hour,
 	"limits.connections": 1024, "limits.header_bytes": 16 << 10, "limits.header_time": 10 * time.Second,
 	"limits.idle": 10 * time.Second, "limits.pace_bytes": int64(16 << 10), "limits.answer_time": 30 * time.Second,
@@ -267,7 +277,7 @@ func wrongSettings(err error) error {
 
 // Validate reports Invalid for the first setting that is wrong or unsafe.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateListener, c.validateClickHouse, c.validateWitness, c.validateLimits} {
+	for _, check := range []func() error{c.validateListener, c.validateClickHouse, c.validateWitness, c.validateKeyServer, c.validateLimits} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -299,6 +309,13 @@ func (c *Config) validateWitness() error {
 		return invalid("witness.every", "must be from 1s to 1h")
 	case c.Witness.StopAfter < c.Witness.Every || c.Witness.StopAfter > 24*time.Hour:
 		return invalid("witness.stop_after", "must be from witness.every to 24h")
+	}
+	return nil
+}
+
+func (c *Config) validateKeyServer() error {
+	if (c.KeyServer.Address == "") != (c.KeyServer.Token == "") || c.KeyServer.Authority != "" && c.KeyServer.Address == "" {
+		return invalid("keyserver", "address and token belong together; set both or none")
 	}
 	return nil
 }

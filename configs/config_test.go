@@ -133,6 +133,7 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 		"PANA_LIMITS_HELD_BYTES": "9MiB", "PANA_LIMITS_COLUMNS": "10", "PANA_LIMITS_ROW_BYTES": "11KiB",
 		"PANA_INBOX_KEEP": "1h", "PANA_INBOX_OLDEST": "2h", "PANA_INBOX_UPLOADS": "3", "PANA_INBOX_BYTES": "4MiB", "PANA_INBOX_TOTAL": "5MiB",
 		"PANA_INBOX_PIECES": "17",
+		"PANA_KEYSERVER_ADDRESS": "https://k", "PANA_KEYSERVER_TOKEN": "t", "PANA_KEYSERVER_AUTHORITY": "a", "PANA_KEYSERVER_CONTRACTS": "police,health",
 	}
 	maps.Copy(values, passwords)
 	if len(values) != len(defaults) {
@@ -155,7 +156,7 @@ func TestEveryKeyInTheEnvironment(t *testing.T) {
 			Ratio: 8, HeldBytes: 9 << 20, Rows: 5, Columns: 10, RowBytes: 11 << 10,
 		},
 		Inbox:   Inbox{time.Hour, 2 * time.Hour, 3, 4 << 20, 5 << 20, 17},
-		Witness: Witness{"w", 2 * time.Second, time.Hour},
+		Witness: Witness{"w", 2 * time.Second, time.Hour}, KeyServer: KeyServer{"https://k", "t", "a", []string{"police", "health"}},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)

@@ -81,8 +81,11 @@ type Receipt struct {
 	// was accepted: what it brings for them waits for a revision (disclosure.md 2.8).
 	Late []Quarter `json:"late_for,omitempty"`
 	// Partial: too many records were refused for the period to count as reported.
-	Partial  bool      `json:"partial,omitempty"`
-	Previous BatchID   `json:"previous,omitempty"`
+	Partial  bool    `json:"partial,omitempty"`
+	Previous BatchID `json:"previous,omitempty"`
+	// Blind: the gateway saw no identifier of a child, and its agency alone has checked
+	// them (trust.md 5.4).
+	Blind    bool      `json:"blind,omitempty"`
 	Report   *Report   `json:"report,omitempty"` // how the file was read; problems and warnings by column and code
 	Policy   Revision  `json:"policy"`
 	Accepted time.Time `json:"accepted"`

@@ -60,7 +60,7 @@ type Options struct {
 	Inner       Inner // of a keyring that names a key server: asks it about files in clear
 
 	blindTo io.Writer // of the function Blind
-	part    int // bytes of the file that are decoded at once; tests alone set it
+	part    int       // bytes of the file that are decoded at once; tests alone set it
 }
 
 // Limits bound what one file may cost. Zero values stand for the defaults.

@@ -16,6 +16,7 @@ import (
 	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/pipelines/pseudonym"
+	"github.com/pana-exchange/pana/pipelines/pseudonym/blind"
 )
 
 func (c *cli) keysCommand() *cobra.Command {
@@ -56,6 +57,7 @@ twice): what is there is kept, what is missing made.`,
 	command.Flags().StringVar(&data, "data", "pana-data", "directory to make")
 	command.Flags().StringVar(&seal.officer, "officer", "", "age recipient of the officer, age1…")
 	command.Flags().StringVar(&seal.recovery, "recovery", "", "age recipient of the copy for recovery, age1…")
+	command.Flags().StringVar(&seal.server, "keyserver-key", "", "public key of the key server that makes the inner layer of pids, for ever (pana keyserver init)")
 	command.Flags().StringVar(&identity, "officer-identity", "", "the officer's identity file, to go on with an init that was stopped")
 	command.Flags().StringVar(&installation, "installation", "", "name of this installation: lower-case letters, digits, dots, hyphens")
 	require(command, "installation")
@@ -217,6 +219,12 @@ func writeKeyring(p paths, installation string, seal sealing) (*pseudonym.Keyrin
 	if err == nil && seal.recovery != "" {
 		ring, err = ring.WithRecovery(seal.recovery)
 	}
+	if err == nil && seal.server != "" {
+		_, err = blind.ParsePublicKey(seal.server)
+		if err == nil {
+			ring, err = ring.WithKeyServer(seal.server)
+		}
+	}
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -245,7 +253,7 @@ func writeKeyring(p paths, installation string, seal sealing) (*pseudonym.Keyrin
 }
 
 // A sealing is for whom a new keyring is sealed beside the operator: age recipients.
-type sealing struct{ officer, recovery string }
+type sealing struct{ officer, recovery, server string }
 
 // writeSecret writes a file whole or not at all, however it is stopped. The caller has
 // the directory's lock and knows that the file is not there.

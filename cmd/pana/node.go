@@ -195,7 +195,12 @@ func (n *node) openExchange(ctx context.Context, c *cli, house *warehouse.Wareho
 	if err != nil {
 		return nil, err
 	}
+	inner, err := n.inner()
+	if err != nil {
+		return nil, err
+	}
 	return exchange.New(ctx, exchange.Options{
+		Inner: inner, Blind: n.mayBlind(),
 		Registry: n.registry, Warehouse: house, Inbox: pieces, Dir: spools, Keys: n.keys, Contracts: contracts,
 		Definitions: definitions, Now: c.now, Rand: rand.Reader, Log: n.log,
 		Witnessed: n.witnessed(), Elapsed: elapsed(),

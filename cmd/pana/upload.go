@@ -34,6 +34,7 @@ type uploading struct {
 	style    reportFlags
 	resume   bool             // in pieces, whatever the size
 	wait     time.Duration    // how long to go on trying when nothing comes through; 0: no second try
+	blind    bool             // the file is one that blinded made
 	note     func(say string) // told of what happens on the way; nil: nobody is
 }
 
@@ -41,6 +42,7 @@ func (c *cli) uploadCommand() *cobra.Command {
 	var flags clientFlags
 	var u uploading
 	var form fileFlags
+	var hide blindFlags
 	command := &cobra.Command{
 		Use:   "upload --contract C --from DAY --to DAY FILE",
 		Short: "Upload a batch of records (agencies)",
@@ -50,7 +52,12 @@ batch is. Sending the same file again is harmless: the receipt is the same.
 
 A line that breaks is tried again, for as long as --wait says. Files of 64 MiB and
 more, and all with --resume, go in pieces: what the gateway holds is not sent
-again, not even when this command was ended and is given once more.`,
+again, not even when this command was ended and is given once more.
+
+With --blind the gateway never sees an identification number: the file is checked
+here, a key server makes pseudonyms of numbers that it does not see, and what is sent
+has these, birth dates and sexes in their columns, and no names. A key server that
+the gateway's operator runs does not hide anything from that operator.`,
 		Example: `  pana upload --contract police --from 2025-07-01 --to 2025-09-30 police.csv
   pana upload --contract police --from 2025-07-01 --to 2025-09-30 --reject rows police.csv`,
 		Args: cobra.ExactArgs(1),
@@ -64,9 +71,13 @@ again, not even when this command was ended and is given once more.`,
 			if err != nil {
 				return err
 			}
+			if hide.on {
+				return c.uploadBlind(cmd.Context(), cl, u, hide)
+			}
 			return c.upload(cmd.Context(), cl, u)
 		},
 	}
+	hide.add(command.Flags())
 	flags.add(command)
 	f := command.Flags()
 	f.StringVar(&u.contract, "contract", "", "contract that the file follows: police, health, …")
@@ -147,6 +158,9 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 func (u uploading) request(ctx context.Context, base string, body io.Reader, size int64, digest []byte) (*http.Request, error) {
 	query := url.Values{"period_from": {u.from}, "period_to": {u.to}, "reject": {u.reject}}
 	u.says.set(query)
+	if u.blind {
+		query.Set("blind", "true")
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		base+"/v1/contracts/"+url.PathEscape(u.contract)+"/batches?"+query.Encode(), body)
 	if err != nil {

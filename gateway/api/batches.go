@@ -131,6 +131,13 @@ func (s *server) describedUpload(h http.Header, q url.Values, contract gateway.C
 	if err != nil {
 		return u, err
 	}
+	switch q.Get("blind") {
+	case "true":
+		u.Blind = true
+	case "", "false":
+	default:
+		return u, gateway.Errorf(gateway.Invalid, "blind is true or false")
+	}
 	if u.Manifest.Kind != gateway.Nothing { // which has no file
 		u.Said, err = said(h, q)
 		if err != nil {

@@ -27,7 +27,7 @@ func once(q url.Values, names ...string) error {
 // manifest reads the query parameters of an upload.
 func manifest(q url.Values) (gateway.Manifest, error) {
 	m := gateway.Manifest{Kind: gateway.Original, Reject: gateway.RejectBatch, Previous: gateway.BatchID(q.Get("previous"))}
-	err := once(q, "period_from", "period_to", "kind", "reject", "records", "previous", "separator", "sheet")
+	err := once(q, "period_from", "period_to", "kind", "reject", "records", "previous", "separator", "sheet", "blind")
 	if err != nil {
 		return m, err
 	}

@@ -34,7 +34,7 @@ import (
 )
 
 // Options says what an [Exchange] works with. All fields but Inbox, Dir, FreeDisk,
-// Witnessed, Elapsed, SaveKeys and Twin are required.
+// Witnessed, Inner, Blind, Elapsed, SaveKeys and Twin are required.
 type Options struct {
 	Registry    *registry.Registry
 	Warehouse   *warehouse.Warehouse
@@ -50,6 +50,8 @@ type Options struct {
 	SaveKeys    SaveKeys               // nil: the keyring lies in no file, and no key of it can be made or destroyed
 	FreeDisk    func() (uint64, error) // bytes free where the data lies; nil where an external server keeps it
 	Witnessed   func() error           // why uploads and releases stop for want of a witness; nil where none is configured
+	Inner       pipelines.Inner        // asks the key server that the keyring names about files in clear; nil: only blind ones are taken then
+	Blind       []gateway.ContractID   // whose batches may come blind; nil: none may
 	Elapsed     func() time.Duration   // of a clock that nobody sets, since any moment; nil: Now is never set
 	Limits      Limits
 }

@@ -38,6 +38,9 @@ import (
 // of nothing has no bytes, and is its period.
 func (u Upload) content() [sha256.Size]byte {
 	digest := u.Digest
+	if u.Blind {
+		digest = sha256.Sum256(append([]byte("pana blind\x00"), digest[:]...))
+	}
 	if u.Said.Sheet != "" {
 		digest = sha256.Sum256(append(append([]byte("pana sheet\x00"), digest[:]...), u.Said.Sheet...))
 	}

@@ -30,6 +30,7 @@ type Upload struct {
 	Digest   [sha256.Size]byte // of the body, as the Content-Digest header declares it
 	Manifest gateway.Manifest
 	Said     gateway.Said // of the file
+	Blind    bool         `json:"Blind,omitempty"` // pana upload --blind made the file: it has no identifiers of children
 	Body     io.Reader    `json:"-"`
 	MaxRows  int          // 0: no limit
 	Size     int64        // of the body, where it is known; else 0
@@ -97,6 +98,9 @@ func (x *Exchange) mayUpload(ctx context.Context, caller gateway.Caller, u Uploa
 	if c.Unit && caller.Unit == 0 {
 		return nil, gateway.Errorf(gateway.Forbidden,
 			"batches of %s are sent by parts of an agency, and your key is not registered for one; ask the operator for a key with a unit", c.ID)
+	}
+	if err := x.mayBlind(u); err != nil {
+		return nil, err
 	}
 	if u.Manifest.PeriodTo > gateway.DayOf(x.Now()) {
 		// What has not happened yet cannot have been reported, and a horizon beyond
@@ -228,6 +232,7 @@ func (l *loading) stream(ctx context.Context) error {
 	reader, err := pipelines.Open(ctx, io.TeeReader(l.upload.Body, l.hash), pipelines.Options{
 		Contract: l.contract, Others: l.x.Options.Contracts, Plan: l.plan, Keys: l.ring, Agency: l.caller.Agency,
 		Said: l.upload.Said, Batch: l.upload.Manifest, Today: gateway.DayOf(l.x.Now()), Rand: l.x.Rand, Dir: l.x.Dir, Limits: l.x.Limits.File,
+		Blind: l.upload.Blind, Inner: l.x.Inner,
 	})
 	if err != nil {
 		return err
@@ -386,7 +391,7 @@ func (l *loading) receipt() (gateway.Receipt, error) {
 	}
 	r := gateway.Receipt{
 		Records: l.records(), Stored: l.reader.Rows(), Refused: l.reader.Refused(),
-		Salt: salt, Content: content[:], Report: l.reader.Report().WithoutDetails(),
+		Blind: l.upload.Blind, Salt: salt, Content: content[:], Report: l.reader.Report().WithoutDetails(),
 	}
 	if r.Refused > 0 {
 		r.Problems = l.reader.Problems()
