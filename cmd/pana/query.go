@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,11 +16,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/output"
 )
 
 func (c *cli) queryCommand() *cobra.Command {
 	var flags clientFlags
-	var release, cube, measure, purpose, format, keep string
+	var release, cube, measure, purpose, format, keep, out string
 	var groupBy, where []string
 	command := &cobra.Command{
 		Use:   "query --release R --cube C [--by DIM]… [--where DIM=CODE]…",
@@ -41,22 +43,25 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 			if err != nil {
 				return err
 			}
-			if format != "table" && format != "csv" || format == "csv" && c.asJSON {
-				return usageError{errors.New("--format is table or csv; for JSON there is --json, alone")}
+			as, err := c.answerFormat(cmd, format, out)
+			if err != nil {
+				return err
 			}
 			cl, err := flags.client()
 			if err != nil {
 				return err
 			}
-			accept := map[string]string{"table": "application/json", "csv": "text/csv"}[format]
-			body, header, err := cl.raw(cmd.Context(), tablePath(release, cube), q, accept)
-			if err == nil && keep != "" {
-				err = keepEvidence(keep, body, header)
+			body, header, err := cl.raw(cmd.Context(), tablePath(release, cube), q, as.MediaType())
+			if file := cmp.Or(keep, out); err == nil && file != "" {
+				err = keepEvidence(file, body, header)
 			}
 			if err != nil {
 				return err
 			}
-			if format == "csv" { // the gateway's own
+			if out != "" {
+				return c.kept(out, as)
+			}
+			if as != output.JSON { // the gateway's own bytes: the ledger has their digest
 				_, err = c.out.Write(body)
 				return err
 			}
@@ -75,7 +80,8 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 	f.StringVar(&purpose, "purpose", "", "purpose for which you ask; one that your key was granted")
 	f.StringArrayVar(&groupBy, "by", nil, "dimension, or dimension@level, to group by; may be repeated")
 	f.StringArrayVar(&where, "where", nil, "DIMENSION=CODE to filter by; may be repeated")
-	f.StringVar(&format, "format", "table", "table or csv")
+	f.StringVar(&format, "format", "table", formatNames())
+	f.StringVarP(&out, "out", "o", "", "file for the answer, in the format that its ending names, such as table.sdmx.csv; what proves it is kept beside")
 	f.StringVar(&keep, "keep", "", "file for the answer as it came; what proves it is kept beside, for pana audit answer")
 	require(command, "release", "cube")
 	return command

@@ -43,6 +43,7 @@ func Body(r *http.Request, idle time.Duration, now func() time.Time, deadline fu
 func Slugs() []string {
 	slugs := []string{
 		formOf(errNoMethod, gateway.Invalid, nil).slug, formOf(errSlow, gateway.Invalid, nil).slug, formOf(errRate, gateway.Overloaded, nil).slug,
+		formOf(errNotAcceptable, gateway.Unsupported, nil).slug,
 		formOf(nil, gateway.Invalid, &gateway.Error{Problems: &gateway.Problems{}}).slug,
 		formOf(nil, gateway.Invalid, &gateway.Error{Problems: &gateway.Problems{Ended: true}}).slug,
 	}

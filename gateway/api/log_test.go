@@ -110,7 +110,7 @@ func TestEvidenceOfAnswers(t *testing.T) {
 	s, _ := released(t)
 	question := posting("researcher", "/v1/releases/demo-1/cubes/pathways/table", `{"measure":"children","purpose":"evaluation"}`)
 	var leaves []uint64
-	for _, accept := range []string{"application/json", "text/csv"} {
+	for _, accept := range []string{"application/json", "text/csv", "application/vnd.sdmx.data+csv", "application/vnd.sdmx.data+json"} {
 		r := s.want(t, http.StatusOK, question.with("Accept", accept))
 		again := s.want(t, http.StatusOK, question.with("Accept", accept))
 		if string(r.body) != string(again.body) {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/output"
 )
 
 // A form is how one sort of failure looks in HTTP.
@@ -48,6 +50,8 @@ func plainForm(err error, kind gateway.Kind, e *gateway.Error) form {
 	switch {
 	case errors.Is(err, errNoMethod):
 		return form{http.StatusMethodNotAllowed, "method-not-allowed", "Not a method of this address"}
+	case errors.Is(err, errNotAcceptable):
+		return form{http.StatusNotAcceptable, "not-acceptable", "Not a form we write"}
 	case errors.Is(err, errRate):
 		return form{http.StatusTooManyRequests, "too-many-requests", "Too many requests"}
 	case errors.Is(err, errSlow):
@@ -69,9 +73,10 @@ var limits = []string{
 
 // Failures that HTTP has a status of its own for, and the domain no kind.
 var (
-	errNoMethod = gateway.Errorf(gateway.Invalid, "this address does not take this method; the header Allow says which it takes")
-	errRate     = gateway.Errorf(gateway.Overloaded, "too many requests from your address; wait a second")
-	errSlow     = gateway.Errorf(gateway.Invalid, "the body came too slowly; send it again, a batch with the same Idempotency-Key")
+	errNoMethod      = gateway.Errorf(gateway.Invalid, "this address does not take this method; the header Allow says which it takes")
+	errNotAcceptable = gateway.Errorf(gateway.Unsupported, "tables are not written as any of what Accept names; they are as "+strings.Join(output.Asked(), ", "))
+	errRate          = gateway.Errorf(gateway.Overloaded, "too many requests from your address; wait a second")
+	errSlow          = gateway.Errorf(gateway.Invalid, "the body came too slowly; send it again, a batch with the same Idempotency-Key")
 )
 
 var (

@@ -239,17 +239,24 @@ func (s *stack) mediaTypes(t *testing.T) {
 	for accept, want := range map[string]string{
 		"": "application/json", "*/*": "application/json", "application/json": "application/json", "text/html, */*;q=0.1": "application/json",
 		"application/json, text/csv": "application/json", "text/csv": "text/csv; charset=utf-8; header=present",
-		"text/html, Text/CSV;q=0.5": "text/csv; charset=utf-8; header=present", "image/png": "application/json",
+		"text/html, Text/CSV;q=0.5": "text/csv; charset=utf-8; header=present", "text/csv;q=0.2, application/json;q=0.9": "application/json",
+		"application/vnd.sdmx.data+csv; version=2.0.0": "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8",
+		"application/vnd.sdmx.data+json":               "application/vnd.sdmx.data+json; version=2.1.0",
 	} {
 		r := s.want(t, http.StatusOK, ask.with("Accept", accept))
 		if got := r.header.Get("Content-Type"); got != want {
 			t.Errorf("Accept %q gives %s", accept, got)
 		}
 	}
-	s.want(t, http.StatusOK, ask).decode(t, &table)
+	s.want(t, http.StatusNotAcceptable, ask.with("Accept", "image/png")).golden(t)
+	// There is no period of DHIS2 for a window of three years.
+	s.want(t, http.StatusBadRequest, ask.with("Accept", "application/x.dhis2.datavalueset+json"))
+	canonical := s.want(t, http.StatusOK, ask)
+	digest := sha256.Sum256(canonical.body)
+	canonical.decode(t, &table)
 	notice := s.want(t, http.StatusOK, ask).header.Get("Pana-Policy-Notice")
 	lines := must(csv.NewReader(bytes.NewReader(s.want(t, http.StatusOK, ask.with("Accept", "text/csv")).body)).ReadAll())(t)
-	want := [][]string{{"release", "measure", "age_first", "sector", "status", "value", "variance", "sd", "base", "decision", "policy", "notice"}}
+	want := [][]string{{"release", "measure", "age_first", "sector", "status", "value", "variance", "sd", "base", "decision", "policy", "notice", "release_digest", "answer_digest"}}
 	values := 0
 	for _, cell := range table.Cells {
 		line := append([]string{"demo-1", "children"}, cell.Nodes...)
@@ -259,7 +266,7 @@ func (s *stack) mediaTypes(t *testing.T) {
 			values++
 			line = append(line, string(cell.Status), strconv.FormatInt(*cell.Value, 10), strconv.FormatFloat(table.Variance, 'g', -1, 64), "")
 		}
-		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), notice))
+		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), notice, table.Digest, hex.EncodeToString(digest[:])))
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || values == 0 || len(table.Cells) != 4*6 {
 		t.Errorf("%d values in %d cells; JSON (-) and CSV (+):\n%s", values, len(table.Cells), diff)

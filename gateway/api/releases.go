@@ -2,18 +2,18 @@ package api
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"encoding/base64"
-	"encoding/csv"
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/exchange"
+	"github.com/pana-exchange/pana/gateway/output"
 )
 
 func releaseID(r *http.Request) gateway.ReleaseID {
@@ -126,7 +126,7 @@ func (s *server) closeRelease(r *http.Request, caller gateway.Caller) (answer, e
 	return jsonAnswer(http.StatusOK, release)
 }
 
-// table answers a question as JSON, or as CSV where Accept asks for it.
+// table answers a question in the format that Accept asks for.
 func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 	var request struct {
 		Measure gateway.Measure   `json:"measure"`
@@ -142,11 +142,14 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 		}
 		return answer{}, err
 	}
-	a := answer{media: "application/json"}
+	format, acceptable := output.Negotiate(r.Header.Get("Accept"))
+	if !acceptable {
+		return answer{}, errNotAcceptable
+	}
+	a := answer{media: format.MediaType()}
 	encode := tableJSON
-	if prefersCSV(r.Header.Get("Accept")) {
-		a.media = "text/csv; charset=utf-8; header=present"
-		encode = func(t *gateway.Table) ([]byte, error) { return tableCSV(t, s.Exchange.Notice()) }
+	if format != output.JSON {
+		encode = func(t *gateway.Table) ([]byte, error) { return s.tableIn(r.Context(), caller, format, t) }
 	}
 	// The digest of these very bytes is in the ledger: nothing may change them.
 	answered, err := s.Exchange.Answer(r.Context(), caller, releaseID(r), gateway.Question{
@@ -167,52 +170,25 @@ func (s *server) table(r *http.Request, caller gateway.Caller) (answer, error) {
 	return a, nil
 }
 
-// prefersCSV reports whether Accept names CSV before JSON or anything.
-func prefersCSV(accept string) bool {
-	for part := range strings.SplitSeq(accept, ",") {
-		media, _, _ := strings.Cut(part, ";")
-		switch strings.ToLower(strings.TrimSpace(media)) {
-		case "text/csv":
-			return true
-		case "application/json", "application/*", "*/*":
-			return false
-		}
-	}
-	return false
-}
-
 func tableJSON(t *gateway.Table) ([]byte, error) {
 	a, err := jsonAnswer(http.StatusOK, t)
 	return a.body, err
 }
 
-// tableCSV writes one line a cell. Every cell of the file is a code, a status, a
-// number or a sentence of ours, so nothing in it can be a spreadsheet formula. A
-// statistic has its standard deviation in the place of the variance. Whose
-// policies are in force stands in each line, because headers of HTTP are not saved.
-func tableCSV(t *gateway.Table, notice string) ([]byte, error) {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	header := append(append([]string{"release", "measure"}, t.Dimensions...), "status", "value", "variance", "sd", "base", "decision", "policy", "notice")
-	err := w.Write(header)
+// tableIn writes a table in another format than JSON, with the titles of its release.
+func (s *server) tableIn(ctx context.Context, caller gateway.Caller, f output.Format, t *gateway.Table) ([]byte, error) {
+	catalogue, err := s.Exchange.Release(ctx, caller, t.Release)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range t.Cells {
-		value, variance, sd := "", "", ""
-		switch {
-		case c.Value != nil:
-			value, variance = strconv.FormatInt(*c.Value, 10), strconv.FormatFloat(t.Variance, 'g', -1, 64)
-		case c.Estimate != nil && c.SD != nil:
-			value, sd = c.Estimate.String(), c.SD.String()
-		}
-		line := append(append([]string{string(t.Release), string(t.Measure)}, c.Nodes...),
-			string(c.Status), value, variance, sd, strconv.Itoa(t.Base), t.Decision, string(t.Policy), notice)
-		err = w.Write(line)
-		if err != nil {
-			return nil, err
-		}
+	canonical, err := tableJSON(t)
+	if err != nil {
+		return nil, err
 	}
-	w.Flush()
-	return b.Bytes(), w.Error()
+	var b bytes.Buffer
+	err = output.Write(&b, f, &output.Document{
+		Table: t, Definition: catalogue.Pinned.Definition, Built: catalogue.Built,
+		Notice: catalogue.Notice, Answer: sha256.Sum256(canonical),
+	})
+	return b.Bytes(), err
 }
