@@ -74,7 +74,7 @@ var limits = []string{
 // Failures that HTTP has a status of its own for, and the domain no kind.
 var (
 	errNoMethod      = gateway.Errorf(gateway.Invalid, "this address does not take this method; the header Allow says which it takes")
-	errNotAcceptable = gateway.Errorf(gateway.Unsupported, "tables are not written as any of what Accept names; they are as "+strings.Join(output.Asked(), ", "))
+	errNotAcceptable = gateway.Errorf(gateway.Unsupported, "tables are not written as any of what Accept names; they are as %s", strings.Join(output.Asked(), ", "))
 	errRate          = gateway.Errorf(gateway.Overloaded, "too many requests from your address; wait a second")
 	errSlow          = gateway.Errorf(gateway.Invalid, "the body came too slowly; send it again, a batch with the same Idempotency-Key")
 )
