@@ -34,8 +34,10 @@ const (
 	ActReadAudit      ActionName = "audit.read"
 	ActReadPolicy     ActionName = "policy.read"
 	ActManageAccess   ActionName = "access.manage"
-	ActReadKeys       ActionName = "keys.read"   // states and check values, never a key
-	ActManageKeys     ActionName = "keys.manage" // make, rotate and destroy them, as two people signed
+	ActReadKeys       ActionName = "keys.read"       // states and check values, never a key
+	ActManageKeys     ActionName = "keys.manage"     // make, rotate and destroy them, as two people signed
+	ActRequestErasure ActionName = "erasure.request" // of one child
+	ActApproveErasure ActionName = "erasure.approve" // bring one's signature; it takes two people
 )
 
 // Actions returns every action of callers: what a changed policy is compared about.

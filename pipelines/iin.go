@@ -74,3 +74,10 @@ func iinCheck(cell []byte) (byte, bool) {
 }
 
 func pair(two []byte) int { return int(two[0]-'0')*10 + int(two[1]-'0') }
+
+// CheckIIN returns the code of the first rule that an identification number breaks, or "".
+// It is for a number that stands alone; in files every cell is checked anyway.
+func CheckIIN(cell []byte, today gateway.Day) gateway.ProblemCode {
+	_, code := parseIIN(cell, today)
+	return code
+}

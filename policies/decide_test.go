@@ -40,24 +40,27 @@ func TestDecide(t *testing.T) {
 func TestDecideMatrix(t *testing.T) {
 	s := embedded(t)
 	always := map[gateway.Role][]gateway.ActionName{
-		gateway.RoleAgency:     {gateway.ActUpload, gateway.ActReadBatch, gateway.ActWithdrawBatch, gateway.ActReadContract},
+		gateway.RoleAgency:     {gateway.ActUpload, gateway.ActReadBatch, gateway.ActWithdrawBatch, gateway.ActReadContract, gateway.ActRequestErasure},
 		gateway.RoleResearcher: {gateway.ActReadContract, gateway.ActReadRelease, gateway.ActAsk},
 		gateway.RoleOfficer: {
 			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
-			gateway.ActReadRisk, gateway.ActReadAudit, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActReadKeys,
+			gateway.ActReadRisk, gateway.ActReadAudit, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActReadKeys, gateway.ActApproveErasure,
 		},
 		gateway.RoleSteward: {
 			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch, gateway.ActReadRisk,
-			gateway.ActBuildRelease, gateway.ActCloseRelease,
+			gateway.ActBuildRelease, gateway.ActCloseRelease, gateway.ActApproveErasure,
 		},
-		gateway.RoleOperator: {gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys},
-		"":                   nil,
-		"root":               nil,
+		gateway.RoleOperator: {
+			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys, gateway.ActApproveErasure,
+		},
+		"":     nil,
+		"root": nil,
 	}
 	actions := []gateway.ActionName{
 		gateway.ActUpload, gateway.ActReadBatch, gateway.ActWithdrawBatch, gateway.ActReadContract, gateway.ActBuildRelease,
 		gateway.ActReadRelease, gateway.ActReadRisk, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActAsk, gateway.ActReadAudit,
-		gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys, "", "anything",
+		gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys,
+		gateway.ActRequestErasure, gateway.ActApproveErasure, "", "anything",
 	}
 	for role, allowed := range always {
 		for _, act := range actions {

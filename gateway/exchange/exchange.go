@@ -210,7 +210,7 @@ func (x *Exchange) Run(ctx context.Context) {
 	var erasing sync.WaitGroup
 	erasing.Go(func() {
 		x.every(ctx, "erasure", func() error {
-			return errors.Join(x.erasePending(ctx), x.sweep(ctx), x.sweepRotations(ctx), x.sweepInbox())
+			return errors.Join(x.erasePending(ctx), x.eraseChildren(ctx), x.sweep(ctx), x.sweepRotations(ctx), x.sweepInbox())
 		})
 	})
 	x.every(ctx, "recovery", func() error { return errors.Join(x.watchClock(ctx), x.keepUp(ctx), x.settle(ctx)) })

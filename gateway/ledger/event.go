@@ -13,6 +13,8 @@ const (
 	BatchWithdraw Event = "batch.withdraw" // an agency takes a batch back
 	BatchErased   Event = "batch.erased"   // the rows of a withdrawn batch are gone
 
+	SubjectErase Event = "subject.erase" // the records of one child are to go, or are gone; no more is said
+
 	Question    Event = "question"     // a table was answered or refused
 	AuthFailure Event = "auth.failure" // requests without a valid key, counted
 
@@ -61,7 +63,7 @@ const (
 )
 
 var events = []Event{
-	BatchIntent, BatchCommit, BatchAbort, BatchWithdraw, BatchErased,
+	BatchIntent, BatchCommit, BatchAbort, BatchWithdraw, BatchErased, SubjectErase,
 	Question, AuthFailure,
 	KeyCreate, KeyRotate, KeyUse, KeyDestroy,
 	PolicyInForce, PolicyPropose, PolicyApprove, PolicyReject, PolicyActivate,

@@ -157,10 +157,11 @@ func (r *Registry) Published(ctx context.Context, upTo uint64) ([]gateway.Batch,
 }
 
 // Snapshot returns the newest Seq up to which every accepted batch is published or
-// withdrawn; 0 when there is none.
+// withdrawn; 0 when there is none. An erasure, too, makes a new snapshot: of the same
+// batches, with less in them.
 func (r *Registry) Snapshot(ctx context.Context) (uint64, error) {
 	n, err := r.count(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM batch WHERE state = 'committed'),
-		(SELECT max(seq) FROM batch WHERE state IN ('published', 'withdrawn')), 0)`)
+		(SELECT max(seq) FROM (SELECT seq FROM batch WHERE state IN ('published', 'withdrawn') UNION ALL SELECT done FROM erasure)), 0)`)
 	return unsigned(n), err
 }
 

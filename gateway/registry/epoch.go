@@ -159,6 +159,9 @@ func (r *Registry) DoomEpoch(ctx context.Context, actor string, epoch int, propo
 		if err := c.unused(ctx, epoch); err != nil {
 			return err
 		}
+		if err := c.noneUnder(ctx, epoch); err != nil {
+			return err
+		}
 		if err := c.authorise(ctx, DestroyKey, epoch, proposal); err != nil {
 			return err
 		}

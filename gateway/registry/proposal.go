@@ -68,6 +68,9 @@ func kindOf(k ProposalKind) (kind, error) {
 			inForce: func(ctx context.Context, c *change) (string, error) { return keysInForce(ctx, c) },
 		}, nil
 	}
+	if k == ErasureChange {
+		return erasureKind(), nil
+	}
 	return kind{}, gateway.Errorf(gateway.Invalid, "there is no such kind of proposal")
 }
 

@@ -65,6 +65,9 @@ func (r *Registry) BeginRotation(ctx context.Context, actor, proposal string) (R
 		if running {
 			return gateway.Errorf(gateway.Conflict, "a rotation is running already")
 		}
+		if err := c.nothingGoes(ctx); err != nil {
+			return err
+		}
 		if err := c.authorise(ctx, RotateKeys, rot.To.Epoch, proposal); err != nil {
 			return err
 		}

@@ -34,13 +34,15 @@ type Withdrawal struct {
 }
 
 // Withdrawals returns every batch that was accepted and taken back. Its rows are gone,
-// so this is all that is known of what a release counted of it.
+// so this is all that is known of what a release counted of it. An erasure is among
+// them, as one of unknown days until it is done: whether it found any row is not asked.
 func (r *Registry) Withdrawals(ctx context.Context) ([]Withdrawal, error) {
 	return queryWithdrawals(ctx, r.read)
 }
 
 func queryWithdrawals(ctx context.Context, from querier) ([]Withdrawal, error) {
-	rows, err := from.QueryContext(ctx, `SELECT period_from, period_to, committed, seq FROM batch WHERE state = 'withdrawn' ORDER BY seq`)
+	rows, err := from.QueryContext(ctx, `SELECT period_from, period_to, committed, seq AS gone FROM batch WHERE state = 'withdrawn'
+		UNION ALL SELECT '', '', 0, coalesce(done, 9223372036854775807) FROM erasure ORDER BY gone`)
 	if err != nil {
 		return nil, internal("reading withdrawals", err)
 	}

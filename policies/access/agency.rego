@@ -20,3 +20,12 @@ allow contains rego.metadata.rule().description if {
 	input.role == "agency"
 	input.action == "contract.read"
 }
+
+# METADATA
+# description: |
+#   An agency asks for the erasure of a child's records, when the law demands it. It is
+#   told nothing, and two people of two roles have to sign.
+allow contains rego.metadata.rule().description if {
+	input.role == "agency"
+	input.action == "erasure.request"
+}
