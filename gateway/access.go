@@ -37,7 +37,6 @@ const (
 	ActReadKeys       ActionName = "keys.read"       // states and check values, never a key
 	ActManageKeys     ActionName = "keys.manage"     // make, rotate and destroy them, as two people signed
 	ActRequestErasure ActionName = "erasure.request" // of one child
-	ActApproveErasure ActionName = "erasure.approve" // bring one's signature; it takes two people
 )
 
 // Actions returns every action of callers: what a changed policy is compared about.

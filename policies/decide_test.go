@@ -44,14 +44,14 @@ func TestDecideMatrix(t *testing.T) {
 		gateway.RoleResearcher: {gateway.ActReadContract, gateway.ActReadRelease, gateway.ActAsk},
 		gateway.RoleOfficer: {
 			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch,
-			gateway.ActReadRisk, gateway.ActReadAudit, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActReadKeys, gateway.ActApproveErasure,
+			gateway.ActReadRisk, gateway.ActReadAudit, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActReadKeys,
 		},
 		gateway.RoleSteward: {
 			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActReadRelease, gateway.ActReadBatch, gateway.ActReadRisk,
-			gateway.ActBuildRelease, gateway.ActCloseRelease, gateway.ActApproveErasure,
+			gateway.ActBuildRelease, gateway.ActCloseRelease,
 		},
 		gateway.RoleOperator: {
-			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys, gateway.ActApproveErasure,
+			gateway.ActReadContract, gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys,
 		},
 		"":     nil,
 		"root": nil,
@@ -60,7 +60,7 @@ func TestDecideMatrix(t *testing.T) {
 		gateway.ActUpload, gateway.ActReadBatch, gateway.ActWithdrawBatch, gateway.ActReadContract, gateway.ActBuildRelease,
 		gateway.ActReadRelease, gateway.ActReadRisk, gateway.ActApproveRelease, gateway.ActCloseRelease, gateway.ActAsk, gateway.ActReadAudit,
 		gateway.ActReadPolicy, gateway.ActManageAccess, gateway.ActReadKeys, gateway.ActManageKeys,
-		gateway.ActRequestErasure, gateway.ActApproveErasure, "", "anything",
+		gateway.ActRequestErasure, "", "anything",
 	}
 	for role, allowed := range always {
 		for _, act := range actions {

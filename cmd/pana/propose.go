@@ -231,6 +231,8 @@ func namespaceOf(kind registry.ProposalKind) approval.Namespace {
 	switch kind {
 	case registry.PolicyChange, registry.SignersChange:
 		return approval.Policy
+	case registry.ErasureChange:
+		return approval.Erasure
 	}
 	return approval.Keys
 }

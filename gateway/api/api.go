@@ -133,6 +133,7 @@ func (s *server) routes(r chi.Router) {
 	r.Get("/audit/checkpoint", s.handle(s.checkpoint))
 	r.Get("/audit/leaves/{leaf}/proof", s.handle(s.may(gateway.ActReadAudit, s.leafProof)))
 
+	r.Post("/erasures", s.handle(s.may(gateway.ActRequestErasure, s.requestErasure)))
 	s.keyRoutes(r)
 	r.Get("/access/agencies", s.handle(s.agencies))
 	r.Post("/access/agencies", s.handle(s.may(gateway.ActManageAccess, s.addAgency)))

@@ -263,7 +263,7 @@ func (x *Exchange) Proposals(ctx context.Context, caller gateway.Caller) ([]Prop
 		return nil, err
 	}
 	list := []Proposal{}
-	for _, kind := range []registry.ProposalKind{registry.PolicyChange, registry.SignersChange} {
+	for _, kind := range []registry.ProposalKind{registry.PolicyChange, registry.SignersChange, registry.ErasureChange} {
 		some, err := x.Registry.Proposals(ctx, kind)
 		if err != nil {
 			return nil, err
@@ -292,6 +292,9 @@ func (x *Exchange) ProposalBundle(ctx context.Context, caller gateway.Caller, re
 		return nil, err
 	}
 	p, err := x.proposal(ctx, ref)
+	if err == nil && p.Kind == registry.ErasureChange {
+		return nil, unknown() // what it holds is a child's, sealed
+	}
 	return p.Content, err
 }
 

@@ -55,45 +55,6 @@ func (x *Exchange) RequestErasure(ctx context.Context, caller gateway.Caller, id
 	return err
 }
 
-// ErasureRequests returns the requests, newest first, for those who sign them.
-func (x *Exchange) ErasureRequests(ctx context.Context, caller gateway.Caller) ([]registry.Proposal, error) {
-	_, err := x.allow(ctx, caller, gateway.ActApproveErasure)
-	if err != nil {
-		return nil, err
-	}
-	return x.Registry.Proposals(ctx, registry.ErasureChange)
-}
-
-// ApproveErasure takes one person's signature of a request.
-func (x *Exchange) ApproveErasure(ctx context.Context, caller gateway.Caller, id string, armored []byte, reason string) (registry.Proposal, error) {
-	err := x.mayJudge(ctx, caller, id)
-	if err != nil {
-		return registry.Proposal{}, err
-	}
-	return x.Registry.Approve(ctx, id, armored, caller, reason)
-}
-
-// RejectErasure ends a request that is not signed yet.
-func (x *Exchange) RejectErasure(ctx context.Context, caller gateway.Caller, id, reason string) (registry.Proposal, error) {
-	err := x.mayJudge(ctx, caller, id)
-	if err != nil {
-		return registry.Proposal{}, err
-	}
-	return x.Registry.Reject(ctx, id, caller, reason)
-}
-
-func (x *Exchange) mayJudge(ctx context.Context, caller gateway.Caller, id string) error {
-	_, err := x.allow(ctx, caller, gateway.ActApproveErasure)
-	if err != nil {
-		return err
-	}
-	p, err := x.Registry.Proposal(ctx, id)
-	if err == nil && p.Kind != registry.ErasureChange {
-		err = unknown()
-	}
-	return err
-}
-
 // eraseChildren carries out what was signed. It waits for builds, which count the rows,
 // and for changes of keys, which copy them: then it is for the next time.
 func (x *Exchange) eraseChildren(ctx context.Context) error {

@@ -171,11 +171,11 @@ func (x *Exchange) refuseGone(ctx context.Context, p *Pinned, past *past) error 
 			if w.Committed <= snapshot && snapshot < w.Withdrawn && w.Manifest.Touches(q.First(), q.Last()) {
 				if p.Definition.Frozen() {
 					return gateway.Errorf(gateway.Conflict,
-						"what an approved release counted was withdrawn since, and exact tables would change by that alone. "+
+						"what an approved release counted was withdrawn or erased since, and exact tables would change by that alone. "+
 							"They are never revised: leave the quarters out that were withdrawn from")
 				}
 				return gateway.Errorf(gateway.Conflict,
-					"the revision is too small: what an approved release counted was withdrawn since, and its quarters would change by that alone. "+
+					"the revision is too small: what an approved release counted was withdrawn or erased since, and its quarters would change by that alone. "+
 						"Build the yearly revision, or a window without the quarters that were withdrawn from")
 			}
 		}

@@ -76,7 +76,7 @@ func (c *change) stillThere(ctx context.Context, rel storedRelease) error {
 	}
 	for _, w := range gone {
 		if w.Committed <= rel.Snapshot && rel.Snapshot < w.Withdrawn && w.Manifest.Touches(rel.first, rel.last) {
-			return gateway.Errorf(gateway.Conflict, "a batch that release %s may have counted was withdrawn since it was built; build again", rel.ID)
+			return gateway.Errorf(gateway.Conflict, "a batch that release %s may have counted was withdrawn, or records erased, since it was built; build again", rel.ID)
 		}
 	}
 	return nil

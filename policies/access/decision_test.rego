@@ -8,7 +8,7 @@ _actions := [
 	"batch.upload", "batch.read", "batch.withdraw", "contract.read",
 	"release.build", "release.read", "release.risk", "release.approve", "release.withdraw", "release.ask",
 	"release.cell.ask", "release.cell.confirm",
-	"audit.read", "policy.read", "access.manage", "keys.read", "keys.manage", "erasure.request", "erasure.approve", "unheard.of",
+	"audit.read", "policy.read", "access.manage", "keys.read", "keys.manage", "erasure.request", "unheard.of",
 ]
 
 _request(role, action, state) := {
@@ -31,9 +31,9 @@ _allowed(state) := {role: actions |
 _always := {
 	"agency": {"batch.upload", "batch.read", "batch.withdraw", "contract.read", "erasure.request"},
 	"researcher": {"contract.read"},
-	"officer": {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "audit.read", "keys.read", "erasure.approve"},
-	"steward": {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "release.build", "erasure.approve"},
-	"operator": {"contract.read", "policy.read", "access.manage", "keys.read", "keys.manage", "erasure.approve"},
+	"officer": {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "audit.read", "keys.read"},
+	"steward": {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "release.build"},
+	"operator": {"contract.read", "policy.read", "access.manage", "keys.read", "keys.manage"},
 	"stranger": set(),
 	"": set(),
 }

@@ -41,11 +41,3 @@ allow contains rego.metadata.rule().description if {
 	input.role == "officer"
 	input.action in {"contract.read", "policy.read", "release.read", "release.risk", "batch.read", "audit.read", "keys.read"}
 }
-
-# METADATA
-# description: |
-#   The officer signs or rejects the erasure of a child's records, without learning whose.
-allow contains rego.metadata.rule().description if {
-	input.role == "officer"
-	input.action == "erasure.approve"
-}

@@ -29,11 +29,3 @@ allow contains rego.metadata.rule().description if {
 	input.role == "operator"
 	input.action in {"contract.read", "policy.read"}
 }
-
-# METADATA
-# description: |
-#   The operator signs or rejects the erasure of a child's records, without learning whose.
-allow contains rego.metadata.rule().description if {
-	input.role == "operator"
-	input.action == "erasure.approve"
-}

@@ -28,11 +28,3 @@ allow contains rego.metadata.rule().description if {
 	input.role == "steward"
 	input.action in {"contract.read", "policy.read", "release.read", "release.risk", "batch.read"}
 }
-
-# METADATA
-# description: |
-#   The steward signs or rejects the erasure of a child's records, without learning whose.
-allow contains rego.metadata.rule().description if {
-	input.role == "steward"
-	input.action == "erasure.approve"
-}
