@@ -233,6 +233,7 @@ func namespaceOf(kind registry.ProposalKind) approval.Namespace {
 		return approval.Policy
 	case registry.ErasureChange:
 		return approval.Erasure
+	case registry.KeyChange:
 	}
 	return approval.Keys
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,29 +38,15 @@ func (g *gate) signErasure(tb testing.TB, p registry.Proposal) {
 	}
 }
 
-// child is the identifier of the first record of the police, and how many rows have it.
-func child(tb testing.TB) (id string, rows int) {
+// child is the identifier of the first record of the police.
+func child(tb testing.TB) string {
 	tb.Helper()
-	lines := strings.Split(strings.TrimSpace(string(files(tb)["police"])), "\n")
-	column := -1
-	for i, name := range strings.Split(lines[0], ",") {
-		if name == "child_iin" {
-			column = i
-		}
-	}
+	lines := strings.Split(string(files(tb)["police"]), "\n")
+	column := slices.Index(strings.Split(lines[0], ","), "child_iin")
 	if column < 0 {
 		tb.Fatal("the file has no child_iin")
 	}
-	for _, line := range lines[1:] {
-		cell := strings.Split(line, ",")[column]
-		if id == "" {
-			id = cell
-		}
-		if cell == id {
-			rows++
-		}
-	}
-	return id, rows
+	return strings.Split(lines[1], ",")[column]
 }
 
 // unheard is an identifier that is valid and in no file.
@@ -79,7 +66,7 @@ func (g *gate) checked(tb testing.TB) uint64 {
 // agrees with what is left, and receipt and status say what they said (trust.md 6.1).
 func TestErasureOfOneChild(t *testing.T) {
 	g := newExchange(t)
-	id, _ := child(t)
+	id := child(t)
 	first := g.send(t, "police", "k1", files(t)["police"])
 	g.send(t, "health", "k1", files(t)["health"])
 	before, said := g.pids(t), g.checked(t)
@@ -124,7 +111,7 @@ func TestErasureOfOneChild(t *testing.T) {
 // same length, and the leaves differ in nothing but ids, times and commitments.
 func TestErasureTellsNothing(t *testing.T) {
 	g := newExchange(t)
-	id, _ := child(t)
+	id := child(t)
 	g.send(t, "police", "k1", files(t)["police"])
 	from := g.size(t)
 	var shapes [2][]string
@@ -172,7 +159,7 @@ func TestErasureTellsNothing(t *testing.T) {
 func TestErasureIsRepeated(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		g := newExchange(t)
-		id, _ := child(t)
+		id := child(t)
 		g.send(t, "police", "k1", files(t)["police"])
 		children := len(g.pids(t))
 		g.signErasure(t, g.request(t, id))
@@ -208,7 +195,7 @@ func TestErasureIsRepeated(t *testing.T) {
 // before it is signed or rejected.
 func TestErasureAcrossRotation(t *testing.T) {
 	g, _ := rotatable(t)
-	id, _ := child(t)
+	id := child(t)
 	g.send(t, "police", "k1", files(t)["police"])
 	children := len(g.pids(t))
 	p := g.request(t, id)
@@ -228,7 +215,7 @@ func TestErasureAcrossRotation(t *testing.T) {
 // namespace, erases nothing.
 func TestErasureRefused(t *testing.T) {
 	g := newExchange(t)
-	id, _ := child(t)
+	id := child(t)
 	g.send(t, "police", "k1", files(t)["police"])
 	ask := func(who, id string, why registry.ErasureReason) error {
 		return g.RequestErasure(t.Context(), g.who[who], []byte(id), why)
