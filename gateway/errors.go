@@ -35,11 +35,14 @@ const (
 	// Unwitnessed: too long no witness has signed the ledger, or one has seen another
 	// history of it; what would need its evidence stops (trust.md 4.1).
 	Unwitnessed
+	// Unavailable: a disk or the engine fails. Whether the change was made is known
+	// from the next try alone; try again later.
+	Unavailable
 )
 
 var kindNames = [...]string{
 	"internal error", "invalid", "unauthenticated", "not found", "forbidden", "conflict", "mismatch",
-	"overloaded", "too large", "unsupported", "withheld", "unwitnessed",
+	"overloaded", "too large", "unsupported", "withheld", "unwitnessed", "unavailable",
 }
 
 // Error returns the kind's name.

@@ -162,7 +162,7 @@ func exitCode(err error) int {
 		return exitRefused
 	}
 	e, ok := errors.AsType[*gateway.Error](err)
-	if !ok || e.Kind == gateway.Internal || e.Kind == gateway.Overloaded {
+	if !ok || e.Kind == gateway.Internal || e.Kind == gateway.Overloaded || e.Kind == gateway.Unavailable {
 		return exitSystem
 	}
 	return exitRefused

@@ -97,6 +97,7 @@ type campaign struct {
 	dropped atomic.Int64 // answers that nobody read
 	doubled atomic.Int64 // batches that were sent twice at once
 
+	batches  int            // made by tests that make them one by one
 	faults   []fault        // that take turns
 	injected map[string]int // faults, by name
 	midway   int            // uploads under way when a fault came
@@ -199,6 +200,12 @@ func (k *campaign) run(kills int, limit time.Duration) error {
 		return err
 	default:
 	}
+	return k.verify()
+}
+
+// verify ends the gateway and looks at what it left, by fsck and by comparing it with
+// what was acknowledged.
+func (k *campaign) verify() error {
 	err := k.gateway.stop(syscall.SIGTERM)
 	if err != nil {
 		return err

@@ -15,6 +15,14 @@ import (
 // process, or the pana command itself.
 func TestMain(m *testing.M) {
 	engine.Child()
+	if order := os.Getenv("PANA_TEST_MEDDLE"); order != "" {
+		err := meddle(order)
+		if err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(3)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv("PANA_TEST_COMMAND") == "1" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}

@@ -204,7 +204,7 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, e event, a answ
 // its body failed, its client left, or the gateway is being stopped. net/http ends
 // the request's context in each of these cases. None is a fault of the system.
 func interrupted(r *http.Request, err error) error {
-	if kind, _ := classify(err); kind != gateway.Internal || r.Context().Err() == nil {
+	if kind, _ := classify(err); kind != gateway.Internal && kind != gateway.Unavailable || r.Context().Err() == nil {
 		return err
 	}
 	if b, ok := r.Body.(*body); ok && b.failure != nil {

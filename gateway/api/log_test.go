@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -87,6 +88,21 @@ func TestPublicLogIsPaced(t *testing.T) {
 		t.Error("it is not said when to come again")
 	}
 	s.want(t, http.StatusOK, getting("officer", "/v1/audit/checkpoint"))
+}
+
+// TestUnavailable says of a disk that fails that the request may be made again, and
+// nothing of what failed.
+func TestUnavailable(t *testing.T) {
+	s := newStack(t, func(p parts) {
+		p.exchange.Witnessed = func() error {
+			return &gateway.Error{Kind: gateway.Unavailable, Detail: "the gateway's state cannot be written now; try again later", Err: errors.New("a secret")}
+		}
+	})
+	r := s.want(t, http.StatusServiceUnavailable, sending("police", "police", small(t, 3)))
+	r.golden(t)
+	if r.header.Get("Retry-After") == "" {
+		t.Error("it is not said when to come again")
+	}
 }
 
 // TestUnwitnessed stops what needs a witness, and answers questions.

@@ -31,6 +31,7 @@ var forms = map[gateway.Kind]form{
 	gateway.Unsupported:     {http.StatusUnsupportedMediaType, "unsupported", "Not a form we read"},
 	gateway.Withheld:        {http.StatusConflict, "withheld", "The release does not answer"},
 	gateway.Unwitnessed:     {http.StatusServiceUnavailable, "audit-evidence-missing", "No witness vouches for the ledger"},
+	gateway.Unavailable:     {http.StatusServiceUnavailable, "unavailable", "A part of the gateway fails"},
 }
 
 // formOf chooses the form of an error: by its cause where HTTP has a status for
@@ -126,7 +127,7 @@ func problem(err error, request string, describe func(gateway.ProblemCode) strin
 		a.header["WWW-Authenticate"] = `Bearer realm="pana"`
 	case gateway.Unwitnessed:
 		a.header["Retry-After"] = "60"
-	case gateway.Overloaded, gateway.Conflict:
+	case gateway.Overloaded, gateway.Conflict, gateway.Unavailable:
 		a.header["Retry-After"] = "5"
 	default:
 	}

@@ -215,7 +215,11 @@ func (r *Registry) random(n int) ([]byte, error) {
 // internal wraps an error of the database: it says what was being done in the log
 // and nothing to the caller.
 func internal(doing string, err error) error {
-	return &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("%s: %w", doing, err)}
+	wrapped := &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("%s: %w", doing, err)}
+	if diskFailed(err) {
+		wrapped.Kind, wrapped.Detail = gateway.Unavailable, "the gateway's state cannot be written now; try again later"
+	}
+	return wrapped
 }
 
 // signed is how SQLite and tlog hold 64 bits: load ids and MACs keep their bits, and

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -19,19 +22,45 @@ func internal(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	kind, detail := gateway.Internal, ""
 	cause := errors.New("the connection failed")
 	columnar, _ := errors.AsType[*ch.Exception](err)
 	switch exception, ok := errors.AsType[*clickhouse.Exception](err); {
 	case ok:
 		cause = fmt.Errorf("ClickHouse error %d", exception.Code)
 	case columnar != nil:
-		cause = fmt.Errorf("ClickHouse error %d", int32(columnar.Code))
+		cause = fmt.Errorf("ClickHouse error %d", int(columnar.Code))
 	case errors.Is(err, context.Canceled):
 		cause = context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
 		cause = context.DeadlineExceeded
 	}
-	return &gateway.Error{Kind: gateway.Internal, Err: fmt.Errorf("warehouse: %s: %w", doing, cause)}
+	if engineFailed(err) {
+		kind, detail = gateway.Unavailable, "the warehouse cannot do that now; try again later"
+	}
+	return &gateway.Error{Kind: kind, Detail: detail, Err: fmt.Errorf("warehouse: %s: %w", doing, cause)}
+}
+
+// engineFailed tells faults that pass from faults of ours: the engine's disk is full,
+// read-only or does not do what it is told, or the engine is gone (trust.md 6.2, F7 to
+// F11).
+func engineFailed(err error) bool {
+	if columnar, ok := errors.AsType[*ch.Exception](err); ok {
+		return diskCodes[columnar.Code]
+	}
+	if c := code(err); c != 0 {
+		return diskCodes[proto.Error(c)]
+	}
+	_, network := errors.AsType[*net.OpError](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// diskCodes are ClickHouse's for a disk that fails. StdException is what it makes of
+// the failures of the C++ library, which makes and renames its directories.
+var diskCodes = map[proto.Error]bool{
+	proto.ErrCannotReadFromFileDescriptor: true, proto.ErrCannotWriteToFileDescriptor: true, proto.ErrCannotOpenFile: true,
+	proto.ErrCannotCloseFile: true, proto.ErrCannotSeekThroughFile: true, proto.ErrCannotTruncateFile: true,
+	proto.ErrCannotFsync: true, proto.ErrNotEnoughSpace: true, proto.ErrSystemError: true, proto.ErrStdException: true,
 }
 
 // broken describes a failure that is ours to explain.

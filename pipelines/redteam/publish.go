@@ -334,7 +334,7 @@ func everything(d *gateway.Definition) *gateway.Coverage {
 // the system.
 func refused(err error) bool {
 	e, ok := errors.AsType[*gateway.Error](err)
-	return ok && e.Kind != gateway.Internal && e.Kind != gateway.Overloaded
+	return ok && e.Kind != gateway.Internal && e.Kind != gateway.Overloaded && e.Kind != gateway.Unavailable
 }
 
 // question asks for a whole grouping set.
