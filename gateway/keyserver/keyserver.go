@@ -5,7 +5,7 @@
 // [New] makes the handler over a key, the agencies that may ask, and a directory of
 // counts; [NewClient] makes what agencies, and gateways that take files in clear, ask
 // it with. POST /v1/evaluate evaluates a batch, GET /v1/key shows the public key that
-// all who ask have pinned, and GET /healthz says that the server is there.
+// all who ask have pinned, and GET /healthz (or /readyz) says that the server is there.
 //
 // It sees random elements of a group, who asks and how many. Of this it counts, for each
 // agency and day, what was asked: the quota of an agency is what stands between it and
@@ -92,7 +92,9 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/evaluate", s.evaluate)
 	mux.HandleFunc("GET /v1/key", s.key)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	well := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
+	mux.HandleFunc("GET /healthz", well)
+	mux.HandleFunc("GET /readyz", well) // it has nothing that it could wait for
 	return mux, nil
 }
 
