@@ -41,6 +41,7 @@ const (
 	SDMXCSV  Format = "sdmx-csv"
 	SDMXJSON Format = "sdmx-json"
 	DHIS2    Format = "dhis2"
+	XLSX     Format = "xlsx"
 )
 
 // A kind is what is known of a format.
@@ -67,6 +68,10 @@ func kinds() []kind {
 		// DHIS2 takes data value sets as application/json; they are asked for by a name
 		// of ours, of the tree for those who register none (RFC 6838 3.4).
 		{DHIS2, "application/x.dhis2.datavalueset+json", "application/x.dhis2.datavalueset+json", []string{".dhis2.json"}, writeDHIS2},
+		{
+			XLSX, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+			[]string{".xlsx"}, writeXLSX,
+		},
 	}
 }
 

@@ -112,7 +112,7 @@ func TestGolden(t *testing.T) {
 // TestCitation finds the citation in every format, whatever its coding.
 func TestCitation(t *testing.T) {
 	d := demo(t)
-	for _, f := range []output.Format{output.CSV, output.SDMXCSV, output.SDMXJSON, output.DHIS2} {
+	for _, f := range []output.Format{output.CSV, output.SDMXCSV, output.SDMXJSON, output.DHIS2, output.XLSX} {
 		body := string(written(t, f, d))
 		for _, part := range []string{
 			"demo-1", d.Table.Digest, string(d.Table.Policy), d.Table.Decision, d.Notice,
