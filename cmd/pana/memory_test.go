@@ -30,9 +30,11 @@ var memoryBytes = flag.Float64("bytes", 0, "bytes of the large upload of TestMem
 const memoryLimit = 256 << 20
 
 // TestMemory demands that memory does not grow with the upload: the peak of a gateway
-// that took a large one is within a tenth of the peak of one that took a small one,
-// and below 256 MiB, which is also the limit of its control group where the machine
-// lets us make one. The rows are made as they are sent and lie nowhere.
+// that took a large one is within 50 MiB of the peak of one that took a small one
+// (trust.md 6.7), and below 256 MiB, which is also the limit of its control group where
+// the machine lets us make one. It says how far apart the two are; the tenth that we
+// aim at is not held on a busy machine, see CONTRIBUTING.md. The rows are made as they
+// are sent and lie nowhere.
 func TestMemory(t *testing.T) {
 	large := int64(*memoryBytes)
 	switch {
@@ -51,7 +53,8 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	high := memoryOf(t, large)
-	if high.peak > 1.1*low.peak {
+	t.Logf("the large one peaks %+.1f %% over the small one", 100*(high.peak/low.peak-1))
+	if high.peak > low.peak+50<<20 {
 		t.Errorf("memory grows with the upload: %.1f MB against %.1f MB", high.peak/1e6, low.peak/1e6)
 	}
 	if high.peak > memoryLimit {
