@@ -24,7 +24,7 @@ func (c *cli) auditCommand() *cobra.Command {
 	var flags clientFlags
 	command := &cobra.Command{Use: "audit", Short: "Read and verify the ledger (officers)"}
 	command.AddCommand(c.auditShowCommand(&flags), c.auditVerifyCommand(), c.auditReceiptCommand(),
-		c.auditAnswerCommand(), c.auditExportCommand(), c.auditProveCommand())
+		c.auditAnswerCommand(), c.auditExportCommand(), c.auditProveCommand(), c.auditReportCommand(&flags))
 	return command
 }
 
