@@ -91,6 +91,18 @@ func (st *stream) prepareBlind(o *Options) error {
 // text is never stored, and names people.
 func withheld(f *gateway.Field) bool { return f.Type == gateway.TypeText || f.Refused }
 
+// blindHeader checks the header of a blind file, and writes that of one that is made.
+func (st *stream) blindHeader(closed func()) error {
+	err := st.checkBlindHeader()
+	if err == nil && st.blindTo != nil {
+		err = st.writeBlindHeader()
+	}
+	if err != nil && closed != nil {
+		closed()
+	}
+	return err
+}
+
 // checkBlindHeader refuses a file that has what a blind one never has.
 func (st *stream) checkBlindHeader() error {
 	for i := range st.schema.columns {
@@ -179,8 +191,10 @@ func (st *stream) writeBlindHeader() error {
 			head = append(append(head, ','), f.Name...)
 		}
 	}
-	_, err := st.blindTo.Write(append(head, '\n'))
-	return err
+	if _, err := st.blindTo.Write(append(head, '\n')); err != nil {
+		return errors.New("the blind file cannot be written")
+	}
+	return nil
 }
 
 // keepRest keeps the current row, but for the child's identifier, as a blind file has it.

@@ -61,9 +61,9 @@ func blindRecords() []record {
 func TestBlindIsPlain(t *testing.T) {
 	o := testOptions(t)
 	inner := keyServer(t, &o)
-	clear := o
-	clear.Inner = inner
-	want := readFile(t, clear, blindRecords()...)
+	inClear := o
+	inClear.Inner = inner
+	want := readFile(t, inClear, blindRecords()...)
 	if want.err != nil || len(want.rows) < 3 || want.rows[0]["pid"] == ([16]byte{}) {
 		t.Fatal(len(want.rows), want.err)
 	}

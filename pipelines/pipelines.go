@@ -213,16 +213,8 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 			st.schema.columns[i].dates &^= dateSerial
 		}
 	}
-	if err := st.checkBlindHeader(); err != nil {
-		if f.close != nil {
-			f.close()
-		}
+	if err := st.blindHeader(f.close); err != nil {
 		return nil, err
-	}
-	if o.blindTo != nil {
-		if err := st.writeBlindHeader(); err != nil {
-			return nil, errors.New("the blind file cannot be written")
-		}
 	}
 	shared := newIntake(&o, st, f, hasher)
 	reader := &Reader{close: sync.OnceFunc(shared.close), next: shared.next, tally: &shared.tally, contract: o.Contract}
