@@ -68,22 +68,29 @@ func decisionInput(caller gateway.Caller, act gateway.ActionName, purpose gatewa
 	return input
 }
 
+// noDecision is the reason where a policy gave none.
+const noDecision = "The policy did not decide, which denies."
+
 func (s *Set) makeDecision(ctx context.Context, input map[string]any) (gateway.Grant, error) {
-	const why = "The policy did not decide, which denies."
 	answer, err := evaluate(ctx, &s.decision, input)
 	if err != nil {
-		return s.deny(why), undecided(err)
+		return s.deny(noDecision), undecided(err)
 	}
+	return s.granted(answer)
+}
+
+// granted reads a decision, and denies where it cannot be read.
+func (s *Set) granted(answer any) (gateway.Grant, error) {
 	var d struct {
 		Allow         *bool
 		Rule, Because string
 	}
 	if err := strict("access.decision", answer, &d, "allow", "rule", "because"); err != nil {
-		return s.deny(why), undecided(err)
+		return s.deny(noDecision), undecided(err)
 	}
 	because := strings.Join(strings.Fields(d.Because), " ")
 	if d.Allow == nil || d.Rule == "" || because == "" || len(d.Rule)+len(because) > maxText {
-		return s.deny(why), undecided(errors.New("policy: access.decision does not say whether, by which rule and why"))
+		return s.deny(noDecision), undecided(errors.New("policy: access.decision does not say whether, by which rule and why"))
 	}
 	return gateway.Grant{Allow: *d.Allow, Because: because, Rule: d.Rule, Revision: s.revision}, nil
 }

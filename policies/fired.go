@@ -47,7 +47,7 @@ func (s *Set) trace(ctx context.Context, q *rego.PreparedEvalQuery, input any) (
 		}
 	}
 	if len(results) != 1 || len(results[0].Expressions) != 1 {
-		return nil, fired, nil
+		return nil, fired, nil // undefined
 	}
 	return results[0].Expressions[0].Value, fired, nil
 }

@@ -21,7 +21,7 @@ import (
 func (c *cli) policyCommand() *cobra.Command {
 	var flags clientFlags
 	command := &cobra.Command{Use: "policy", Short: "Check, propose, approve and read policies (officers)"}
-	command.AddCommand(c.policyCheckCommand(), c.policyTestCommand(), c.policyPlanCommand(&flags), c.policyListCommand(&flags),
+	command.AddCommand(c.policyCheckCommand(), c.policyTestCommand(), c.policyPlanCommand(&flags), c.policyWhyCommand(&flags), c.policyListCommand(&flags),
 		c.policyFoundCommand(), c.policyProposeCommand(&flags), c.policyShowCommand(&flags), c.policyApproveCommand(&flags),
 		c.policyRejectCommand(&flags), c.policyRollbackCommand(&flags), c.policySignersCommand(&flags))
 	return command

@@ -130,6 +130,7 @@ func (s *server) routes(r chi.Router) {
 
 	s.policyRoutes(r)
 	r.Get("/audit/leaves", s.handle(s.may(gateway.ActReadAudit, s.leaves)))
+	r.Get("/audit/decisions/{decision}", s.handle(s.may(gateway.ActReadAudit, s.decision)))
 	r.Get("/audit/checkpoint", s.handle(s.checkpoint))
 	r.Get("/audit/leaves/{leaf}/proof", s.handle(s.may(gateway.ActReadAudit, s.leafProof)))
 

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/ledger"
 	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/policies"
 )
 
 // Ask answers a question from the published cells of an approved release, as
@@ -36,7 +38,7 @@ func (x *Exchange) Answer(
 ) (Answer, error) {
 	release, grant, err := x.release(ctx, caller, gateway.ActAsk, q.Purpose, id)
 	if err != nil {
-		return Answer{}, x.denied(ctx, caller, release, q, err)
+		return Answer{}, x.denied(ctx, caller, release, q, grant, err)
 	}
 	if release.State != gateway.ReleaseApproved {
 		return Answer{}, gateway.Errorf(gateway.Withheld, "release %s is %s; it does not answer", id, release.State)
@@ -47,7 +49,7 @@ func (x *Exchange) Answer(
 	}
 	table, err := published.Ask(q)
 	if err != nil {
-		return Answer{}, x.denied(ctx, caller, release, q, err)
+		return Answer{}, x.denied(ctx, caller, release, q, grant, err)
 	}
 	table.Policy = grant.Revision
 	table.Decision = decisionID(grant.Revision, table)
@@ -59,6 +61,7 @@ func (x *Exchange) Answer(
 	evidence, err := x.Registry.Answer(ctx, registry.Asked{
 		Caller: caller, Release: id, Purpose: q.Purpose, Policy: grant.Revision, Snapshot: release.Snapshot,
 		Decision: table.Decision, Allowed: true, Response: sha256.Sum256(answer),
+		Decided: decidedOn(caller, q.Purpose, &release, grant),
 	})
 	if err != nil {
 		return Answer{}, fmt.Errorf("logging the question: %w", err)
@@ -68,7 +71,7 @@ func (x *Exchange) Answer(
 
 // denied logs a question that is refused, and returns why. The name of a release
 // that does not exist is the caller's own text and is not logged.
-func (x *Exchange) denied(ctx context.Context, caller gateway.Caller, r gateway.Release, q gateway.Question, why error) error {
+func (x *Exchange) denied(ctx context.Context, caller gateway.Caller, r gateway.Release, q gateway.Question, grant gateway.Grant, why error) error {
 	if r.ID == "" {
 		_, err := x.Registry.Append(ctx, ledger.Entry{
 			Event: ledger.Question, Actor: caller.Key, Policy: x.Policies().Revision(), Outcome: ledger.Denied,
@@ -79,12 +82,23 @@ func (x *Exchange) denied(ctx context.Context, caller gateway.Caller, r gateway.
 		return why
 	}
 	err := x.Registry.Ask(ctx, registry.Asked{
-		Caller: caller, Release: r.ID, Purpose: q.Purpose, Policy: x.Policies().Revision(), Snapshot: r.Snapshot,
+		Caller: caller, Release: r.ID, Purpose: q.Purpose, Policy: cmp.Or(grant.Revision, x.Policies().Revision()), Snapshot: r.Snapshot,
+		Decided: decidedOn(caller, q.Purpose, &r, grant),
 	})
 	if err != nil {
 		return fmt.Errorf("logging a refusal: %w", err)
 	}
 	return why
+}
+
+// decidedOn is what policy was asked about a question and said. Where policy failed
+// there is nothing to replay.
+func decidedOn(caller gateway.Caller, purpose gateway.Purpose, r *gateway.Release, grant gateway.Grant) *ledger.Decided {
+	if grant.Revision == "" {
+		return nil
+	}
+	input, redacted := policies.Logged(caller, gateway.ActAsk, purpose, r)
+	return &ledger.Decided{Input: input, Redacted: redacted, Allow: grant.Allow, Rule: grant.Rule, Because: grant.Because}
 }
 
 // decisionID identifies a decision so that an officer can replay it: the policy

@@ -80,7 +80,7 @@ func (r *Registry) writeGroup(ctx context.Context) {
 			if err != nil {
 				return err
 			}
-			w.seq, w.proof = l.seq, ledger.Evidence{Leaf: l.data, Salt: l.salt}
+			w.seq, w.proof = l.seq, ledger.Evidence{Leaf: l.data, Salt: l.salt, Detail: l.body}
 		}
 		return c.prove(ctx, taken)
 	})
@@ -159,7 +159,8 @@ type Asked struct {
 	Policy   gateway.Revision
 	Snapshot uint64 // of the release
 	Allowed  bool
-	Response [32]byte // SHA-256 of the answer's bytes; only committed to
+	Response [32]byte        // SHA-256 of the answer's bytes; only committed to
+	Decided  *ledger.Decided // what policy was asked and said; only committed to
 }
 
 // Ask logs a question. The answer may leave when it returns nil, and not a byte of
@@ -196,7 +197,7 @@ func (q *Asked) entry() ledger.Entry {
 	return ledger.Entry{
 		Event: ledger.Question, Actor: q.Caller.Key, Object: q.object(),
 		Policy: q.Policy, Snapshot: q.Snapshot, Outcome: outcome,
-		Detail: ledger.AnswerDetail(q.Response),
+		Detail: ledger.AnswerDetail(q.Response, q.Decided),
 	}
 }
 

@@ -1,0 +1,76 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"regexp"
+	"strconv"
+
+	"github.com/pana-exchange/pana/gateway"
+	"github.com/pana-exchange/pana/gateway/ledger"
+)
+
+// A Decision is the leaf of a question and what it commits to, as both were logged.
+type Decision struct {
+	Seq    uint64 `json:"seq"`
+	Leaf   []byte `json:"leaf"`
+	Salt   []byte `json:"salt,omitempty"`
+	Detail []byte `json:"detail,omitempty"` // of [ledger.Answered]; nil when it was erased
+}
+
+var decisionName = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// Decision returns a decision by its id, or by the index of its leaf: a denied one has
+// no id. The same question has the same decision; the newest leaf of it is returned.
+func (r *Registry) Decision(ctx context.Context, ref string) (Decision, error) {
+	seq, err := r.decisionLeaf(ctx, ref)
+	if err != nil {
+		return Decision{}, err
+	}
+	d := Decision{Seq: seq}
+	for data, err := range r.RawLeaves(ctx, seq) {
+		if err != nil {
+			return Decision{}, err
+		}
+		d.Leaf = data
+		break
+	}
+	leaf, err := ledger.DecodeLeaf(d.Leaf)
+	if err != nil || leaf.Seq != seq || leaf.Event != ledger.Question {
+		return Decision{}, gateway.Errorf(gateway.NotFound, "leaf %d is not that of a question", seq)
+	}
+	if leaf.Commit == "" {
+		return d, nil
+	}
+	var body []byte
+	err = r.read.QueryRowContext(ctx, `SELECT salt, body FROM detail WHERE seq = ?`, seq).Scan(&d.Salt, &body)
+	if err != nil {
+		err = missing(err, "leaf %d has no detail", seq)
+		if errors.Is(err, gateway.NotFound) {
+			return d, nil
+		}
+		return Decision{}, err
+	}
+	d.Detail = body
+	return d, nil
+}
+
+func (r *Registry) decisionLeaf(ctx context.Context, ref string) (uint64, error) {
+	if !decisionName.MatchString(ref) {
+		seq, err := strconv.ParseUint(ref, 10, 53)
+		if err != nil {
+			return 0, gateway.Errorf(gateway.Invalid, "a decision is named by its id, or by the index of its leaf")
+		}
+		return seq, nil
+	}
+	var seq sql.NullInt64
+	err := r.read.QueryRowContext(ctx, `SELECT max(seq) FROM leaf WHERE instr(data, ?) > 0`, "/"+ref+`","outcome"`).Scan(&seq)
+	if err != nil {
+		return 0, internal("looking for a decision", err)
+	}
+	if !seq.Valid {
+		return 0, gateway.Errorf(gateway.NotFound, "the ledger has no such decision")
+	}
+	return unsigned(seq.Int64), nil
+}
