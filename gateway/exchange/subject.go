@@ -3,12 +3,14 @@ package exchange
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/registry"
 	"github.com/pana-exchange/pana/gateway/warehouse"
 	"github.com/pana-exchange/pana/pipelines"
+	"github.com/pana-exchange/pana/pipelines/pseudonym"
 )
 
 // Erasure of one child (disclosure.md 2.8, trust.md 6.1).
@@ -40,12 +42,10 @@ func (x *Exchange) RequestErasure(ctx context.Context, caller gateway.Caller, id
 		return gateway.Errorf(gateway.Invalid, "the identifier is none: %s", code)
 	}
 	ring := x.keys.ring()
-	hasher, err := ring.NewHasher(ring.Domain(), caller.Agency)
+	pid, err := x.pidOf(ctx, ring, caller, identifier)
 	if err != nil {
 		return err
 	}
-	var pid [16]byte
-	hasher.PID(&pid, identifier)
 	child := append(binary.BigEndian.AppendUint32(nil, uint32(ring.Epoch())), pid[:]...) //nolint:gosec // a count of keys
 	sealed, err := ring.Envelope(x.Rand, "erasure").Seal(child, aboutChild)
 	if err != nil {
@@ -53,6 +53,32 @@ func (x *Exchange) RequestErasure(ctx context.Context, caller gateway.Caller, id
 	}
 	_, err = x.Registry.ProposeErasure(ctx, registry.ErasureRequest{Child: sealed, Epoch: ring.Epoch(), By: caller, Reason: why})
 	return err
+}
+
+// pidOf makes the pid as rows have it: where the keyring names a key server, by that
+// server, as for a file in clear. A gateway that takes blind batches only has no way to
+// know a child by the identifier, and must say so: to erase nothing would be a lie.
+func (x *Exchange) pidOf(ctx context.Context, ring *pseudonym.Keyring, caller gateway.Caller, identifier []byte) (pid [16]byte, err error) {
+	hasher, err := ring.NewHasher(ring.Domain(), caller.Agency)
+	if err != nil {
+		return pid, err
+	}
+	if ring.KeyServer() == "" {
+		hasher.PID(&pid, identifier)
+		return pid, nil
+	}
+	if x.Inner == nil {
+		return pid, gateway.Errorf(gateway.Conflict, "this gateway takes blind batches only, and cannot tell a child by the identifier")
+	}
+	inner, err := x.Inner(ctx, [][]byte{pseudonym.ChildInput(nil, ring.Domain(), identifier)})
+	if err != nil {
+		return pid, err
+	}
+	if len(inner) != 1 || inner[0] == ([16]byte{}) {
+		return pid, &gateway.Error{Kind: gateway.Internal, Err: errors.New("the key server answered something else")}
+	}
+	hasher.Outer(inner, make([]uint16, 1))
+	return inner[0], nil
 }
 
 // eraseChildren carries out what was signed. It waits for builds, which count the rows,
