@@ -59,18 +59,21 @@ func kinds() []kind {
 		{CSV, "text/csv", "text/csv; charset=utf-8; header=present", []string{".csv"}, writeCSV},
 		{
 			SDMXCSV, "application/vnd.sdmx.data+csv", "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8",
-			[]string{".sdmx.csv"}, writeSDMXCSV,
+			[]string{".sdmx.csv"},
+			writeSDMXCSV,
 		},
 		{
 			SDMXJSON, "application/vnd.sdmx.data+json", "application/vnd.sdmx.data+json; version=2.1.0",
-			[]string{".sdmx.json"}, writeSDMXJSON,
+			[]string{".sdmx.json"},
+			writeSDMXJSON,
 		},
 		// DHIS2 takes data value sets as application/json; they are asked for by a name
 		// of ours, of the tree for those who register none (RFC 6838 3.4).
 		{DHIS2, "application/x.dhis2.datavalueset+json", "application/x.dhis2.datavalueset+json", []string{".dhis2.json"}, writeDHIS2},
 		{
 			XLSX, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-			[]string{".xlsx"}, writeXLSX,
+			[]string{".xlsx"},
+			writeXLSX,
 		},
 	}
 }

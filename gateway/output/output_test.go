@@ -31,8 +31,6 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func text(s string) gateway.Text {
 	return gateway.Text{KK: s + " (kk)", RU: s + " (ru)", EN: s}
 }
@@ -61,8 +59,8 @@ func demo(t *testing.T) *output.Document {
 			Release: "demo-1", Cube: "volume", Label: "volume|children|…", Measure: gateway.CountChildren,
 			Dimensions: []string{"region", "quarter"}, Filter: map[string]string{"sex": "F", "pair": "education+health"},
 			Cells: []gateway.Cell{
-				{Nodes: []string{"71", "2025Q2"}, Status: gateway.StatusValue, Value: ptr(int64(145))},
-				{Nodes: []string{"71", "2025Q3"}, Status: gateway.StatusValue, Value: ptr(int64(0))},
+				{Nodes: []string{"71", "2025Q2"}, Status: gateway.StatusValue, Value: new(int64(145))},
+				{Nodes: []string{"71", "2025Q3"}, Status: gateway.StatusValue, Value: new(int64(0))},
 				{Nodes: []string{"62", "2025Q3"}, Status: gateway.StatusSuppressed},
 				{Nodes: []string{"33", "2025Q3"}, Status: gateway.StatusNotReported},
 				{Nodes: []string{"_U", "2025Q2"}, Status: gateway.StatusImpossible},
@@ -76,6 +74,7 @@ func demo(t *testing.T) *output.Document {
 
 // estimates is a table of statistics.
 func estimates(t *testing.T) *output.Document {
+	t.Helper()
 	d := demo(t)
 	d.Table.Measure = "age_first.median"
 	d.Table.Cells[0].Value = nil
