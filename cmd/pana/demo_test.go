@@ -251,7 +251,7 @@ func TestProgress(t *testing.T) {
 	now := func() time.Time { return clock }
 	draw(&cli{err: slave, now: now})
 	await(t, "the last line", func() bool { return strings.Contains(drawn.String(), "accepted") })
-	for _, want := range []string{"police.csv", "  0%", " 50%", "100%", "███████", "░░░", "6s left", "\r"} {
+	for _, want := range []string{"police.csv", "  0%", " 50%", "100%", "███████", "░░░", " 75% 50.0 B/s, 1s left", "\r"} {
 		if !strings.Contains(drawn.String(), want) {
 			t.Errorf("no %q in %q", want, drawn.String())
 		}

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -210,60 +209,4 @@ func (c *cli) refused(err error, style reportFlags) error {
 		return errors.Join(err, c.print(p, nil))
 	}
 	return errors.Join(err, c.printReport(p.Report, style))
-}
-
-func (c *cli) batchCommand() *cobra.Command {
-	var flags clientFlags
-	command := &cobra.Command{Use: "batch", Short: "List, show or withdraw your batches (agencies)"}
-	flags.add(command)
-	command.AddCommand(
-		&cobra.Command{
-			Use: "list", Short: "List your batches",
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				cl, err := flags.client()
-				if err != nil {
-					return err
-				}
-				var list struct {
-					Batches []gateway.Batch `json:"batches"`
-				}
-				err = cl.call(cmd.Context(), http.MethodGet, "/v1/batches", nil, &list)
-				if err != nil {
-					return err
-				}
-				return c.print(list.Batches, func(w io.Writer) error { return writeBatches(w, list.Batches) })
-			},
-		},
-		c.nothingCommand(&flags), c.receiptCommand(&flags),
-		c.oneBatch(&flags, "show BATCH", "Show one of your batches", http.MethodGet),
-		c.oneBatch(&flags, "withdraw BATCH", "Take a batch back: it is absent from the next release", http.MethodDelete),
-	)
-	return command
-}
-
-func (c *cli) oneBatch(flags *clientFlags, use, short, method string) *cobra.Command {
-	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := flags.client()
-			if err != nil {
-				return err
-			}
-			var b gateway.Batch
-			err = cl.call(cmd.Context(), method, "/v1/batches/"+url.PathEscape(args[0]), nil, &b)
-			if err != nil {
-				return err
-			}
-			return c.print(b, func(w io.Writer) error { return writeBatches(w, []gateway.Batch{b}) })
-		},
-	}
-}
-
-func writeBatches(w io.Writer, list []gateway.Batch) error {
-	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "batch\tcontract\tstate\tstored\trefused")
-	for _, b := range list {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\n", b.ID, b.Contract, b.State, b.Stored, b.Refused)
-	}
-	return t.Flush()
 }

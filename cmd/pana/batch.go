@@ -19,19 +19,48 @@ import (
 	"github.com/pana-exchange/pana/gateway/exchange"
 )
 
-// batchesCommand lists an agency's batches and says what is still to be reported.
-func (c *cli) batchesCommand() *cobra.Command {
+func (c *cli) batchCommand() *cobra.Command {
 	var flags clientFlags
+	command := &cobra.Command{Use: "batch", Short: "List, show or withdraw your batches (agencies)"}
+	flags.add(command)
+	command.AddCommand(
+		c.listBatches(&flags), c.nothingCommand(&flags), c.receiptCommand(&flags),
+		c.oneBatch(&flags, "show BATCH", "Show one of your batches", http.MethodGet),
+		c.oneBatch(&flags, "withdraw BATCH", "Take a batch back: it is absent from the next release", http.MethodDelete),
+	)
+	return command
+}
+
+func (c *cli) oneBatch(flags *clientFlags, use, short, method string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var b exchange.BatchStatus
+			err = cl.call(cmd.Context(), method, "/v1/batches/"+url.PathEscape(args[0]), nil, &b)
+			if err != nil {
+				return err
+			}
+			return c.print(b, func(w io.Writer) error { return writeBatches(w, []exchange.BatchStatus{b}) })
+		},
+	}
+}
+
+// listBatches lists an agency's batches and says what is still to be reported.
+func (c *cli) listBatches(flags *clientFlags) *cobra.Command {
 	filter := map[string]*string{"contract": new(string), "state": new(string), "from": new(string), "to": new(string), "after": new(string)}
 	limit := 0
 	command := &cobra.Command{
-		Use:   "batches",
-		Short: "List your batches, and the quarters that are still to be reported (agencies)",
+		Use:   "list",
+		Short: "List your batches, and the quarters that are still to be reported",
 		Long: `List your batches, the newest first: what each said of itself, what became of it, and
 whether its period counts as reported. Below stands up to which quarter your reports
 have no gap. A steward sees all agencies, and the horizon of each sector and region.`,
-		Example: `  pana batches
-  pana batches --contract police --from 2025Q3 --to 2025Q3 --state published`,
+		Example: `  pana batch list
+  pana batch list --contract police --from 2025Q3 --to 2025Q3 --state published`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := flags.client()
@@ -55,10 +84,9 @@ have no gap. A steward sees all agencies, and the horizon of each sector and reg
 			if err != nil {
 				return err
 			}
-			return c.print(answer, func(w io.Writer) error { return writePage(w, answer.BatchPage, answer.Coverage) })
+			return c.print(answer, func(w io.Writer) error { return writeBatchPage(w, answer.BatchPage, answer.Coverage) })
 		},
 	}
-	flags.add(command)
 	f := command.Flags()
 	f.StringVar(filter["contract"], "contract", "", "of one contract")
 	f.StringVar(filter["state"], "state", "", "in one state: "+strings.Join(states(), ", "))
@@ -76,19 +104,23 @@ func states() []string {
 	}
 }
 
-func writePage(w io.Writer, page exchange.BatchPage, coverage exchange.Coverage) error {
+func writeBatches(w io.Writer, list []exchange.BatchStatus) error {
 	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "batch\tagency\tcontract\tkind\tfrom\tto\tstate\tstored\trefused\tremarks")
-	for _, b := range page.Batches {
+	for _, b := range list {
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n",
 			b.ID, b.Agency, b.Contract, b.Kind, b.PeriodFrom, b.PeriodTo, b.State, b.Stored, b.Refused, remarks(b))
 	}
-	err := t.Flush()
+	return t.Flush()
+}
+
+func writeBatchPage(w io.Writer, page exchange.BatchPage, coverage exchange.Coverage) error {
+	err := writeBatches(w, page.Batches)
 	if err != nil {
 		return err
 	}
 	if page.Next != "" {
-		_, _ = fmt.Fprintf(w, "more: pana batches --after %s\n", page.Next)
+		_, _ = fmt.Fprintf(w, "more: pana batch list --after %s\n", page.Next)
 	}
 	for _, r := range coverage.Reports {
 		_, _ = fmt.Fprintf(w, "%s: %s\n", r.Agency, reportedThrough(r.Through, r.Missing))
