@@ -70,5 +70,5 @@ const (
 	DateDotted  DateForm = "DD.MM.YYYY"
 	DateSlashed DateForm = "DD/MM/YYYY"
 	DateShort   DateForm = "DD.MM.YY" // the last year with these digits that has begun: as LibreOffice saves CSV here
-	DateSerial  DateForm = "serial" // days since 1899-12-30, five digits, as spreadsheets count
+	DateSerial  DateForm = "serial"   // days since 1899-12-30, five digits, as spreadsheets count
 )

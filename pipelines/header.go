@@ -26,8 +26,8 @@ type opened struct {
 
 // typedDates are the forms of dates that the file itself says are days, as far as it
 // was read: numbers that a workbook shows as days.
-func (o *opened) typedDates() dateForms {
-	if book, ok := o.src.(*tabular.XLSX); ok && book.DaysSeen() {
+func (f *opened) typedDates() dateForms {
+	if book, ok := f.src.(*tabular.XLSX); ok && book.DaysSeen() {
 		return dateSerial
 	}
 	return 0

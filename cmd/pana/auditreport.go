@@ -73,6 +73,7 @@ func oversee(leaves []ledger.Leaf, from, to string) oversight {
 			continue
 		case ledger.WitnessSilent, ledger.WitnessBack, ledger.WitnessFork, ledger.FsckFinding, ledger.ClockStep:
 			o.Alarms = append(o.Alarms, oversightTime{l.Time, l.Event})
+		default: // counted only
 		}
 		events[eventCount{Event: l.Event, Outcome: l.Outcome}]++
 	}

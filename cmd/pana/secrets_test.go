@@ -176,8 +176,8 @@ func holds(t types.Type, seen map[types.Type]bool) bool {
 	case *types.Map:
 		return holds(t.Key(), seen) || holds(t.Elem(), seen)
 	case *types.Struct:
-		for i := range t.NumFields() {
-			if holds(t.Field(i).Type(), seen) {
+		for f := range t.Fields() {
+			if holds(f.Type(), seen) {
 				return true
 			}
 		}

@@ -4,14 +4,14 @@ import (
 	"net/http"
 
 	"github.com/pana-exchange/pana/gateway"
-	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/gateway/exchange"
 )
 
 // An ErasureRequest asks that the records of one child be erased. The identifier is in
 // the body, never in an address, which is logged on the way.
 type ErasureRequest struct {
 	Identifier string                 `json:"identifier"`
-	Reason     registry.ErasureReason `json:"reason"`
+	Reason     exchange.ErasureReason `json:"reason"`
 }
 
 // accepted is the whole answer to every request that could be one: it names nothing that

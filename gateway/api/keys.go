@@ -6,7 +6,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/pana-exchange/pana/gateway"
-	"github.com/pana-exchange/pana/gateway/registry"
+	"github.com/pana-exchange/pana/gateway/exchange"
 )
 
 // keyRoutes are about the keys of pseudonyms, not those of callers. What two people
@@ -21,7 +21,7 @@ func (s *server) keyRoutes(r chi.Router) {
 
 // A KeyRequest asks for something to be done to the key of an epoch.
 type KeyRequest struct {
-	Action   registry.KeyAction `json:"action,omitempty"` // of a proposal: rotate, destroy or recover
+	Action   exchange.KeyAction `json:"action,omitempty"` // of a proposal: rotate, destroy or recover
 	Epoch    int                `json:"epoch,omitempty"`
 	Reason   string             `json:"reason,omitempty"`   // of a proposal
 	Proposal string             `json:"proposal,omitempty"` // that two people signed
@@ -31,7 +31,7 @@ type KeyRequest struct {
 type KeyProposal struct {
 	ID        string                 `json:"id"`
 	Object    string                 `json:"object"`
-	State     registry.ProposalState `json:"state"`
+	State     exchange.ProposalState `json:"state"`
 	Statement string                 `json:"statement"`
 }
 

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,9 +28,7 @@ func sendingParquet(t *testing.T, changes ...map[string]string) call {
 	w := parquet.NewGenericWriter[map[string]string](&b, parquet.NewSchema("police", group))
 	for _, change := range changes {
 		row := record()
-		for name, value := range change {
-			row[name] = value
-		}
+		maps.Copy(row, change)
 		_ = must(w.Write([]map[string]string{row}))(t)
 	}
 	if err := w.Close(); err != nil {
@@ -48,7 +47,7 @@ func parquetContents(t *testing.T) []refusal {
 		if name == "good" { // of another contract
 			name += " but for its columns"
 		}
-		file := sending("police", "police", string(must(os.ReadFile(path))(t))) //nolint:gosec // of this repository
+		file := sending("police", "police", string(must(os.ReadFile(path))(t)))
 		slug := "unreadable-file"
 		if name == "a-billion-columns" {
 			slug = "limit-columns"

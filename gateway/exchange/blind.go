@@ -15,7 +15,7 @@ func (x *Exchange) mayBlind(u Upload) error {
 		return nil
 	case x.keys.ring().KeyServer() == "":
 		return gateway.Errorf(gateway.Forbidden, "this installation has no key server, and takes no blind batches")
-	case !slices.Contains(x.Options.Blind, u.Contract):
+	case !slices.Contains(x.Blind, u.Contract):
 		return gateway.Errorf(gateway.Forbidden, "batches of %s may not come blind here; the operator allows it by keyserver.contracts", u.Contract)
 	case u.Manifest.Reject != gateway.RejectBatch:
 		// What the agency left out of it nobody would count.

@@ -40,7 +40,7 @@ func (g *gate) signs(t *testing.T, p exchange.Proposal, principal string) (excha
 }
 
 // activate puts a policy in force by two signatures.
-func (g *gate) activate(t *testing.T, set *policies.Set) exchange.Proposal {
+func (g *gate) activate(t *testing.T, set *policies.Set) {
 	t.Helper()
 	p := g.propose(t, set)
 	_, err := g.signs(t, p, "officer/officer")
@@ -50,7 +50,6 @@ func (g *gate) activate(t *testing.T, set *policies.Set) exchange.Proposal {
 	if p.State != registry.Active || g.Policies().Revision() != set.Revision() {
 		t.Fatalf("the proposal is %s, in force %s", p.State, g.Policies().Revision())
 	}
-	return p
 }
 
 func finer(t *testing.T) *policies.Set {

@@ -250,7 +250,7 @@ func (x *Exchange) endDestructions(ctx context.Context) error {
 // ProposeKeys stores what is to be done to the key of an epoch, for two people with two
 // roles to sign: then [Exchange.RotateKeys] or [Exchange.DestroyEpoch] take its id.
 func (x *Exchange) ProposeKeys(
-	ctx context.Context, caller gateway.Caller, action registry.KeyAction, epoch int, reason string,
+	ctx context.Context, caller gateway.Caller, action KeyAction, epoch int, reason string,
 ) (registry.Proposal, error) {
 	_, err := x.allow(ctx, caller, gateway.ActManageKeys)
 	if err != nil {

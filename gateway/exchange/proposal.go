@@ -40,21 +40,31 @@ type PolicyDraft struct {
 	Reason   string           `json:"reason"`
 }
 
+// The words of proposals, for callers that do not know the registry.
+type (
+	// A ProposalState is how far a proposal is.
+	ProposalState = registry.ProposalState
+	// A KeyAction is what is proposed for the key of an epoch.
+	KeyAction = registry.KeyAction
+	// An ErasureReason is why a child is to be erased.
+	ErasureReason = registry.ErasureReason
+)
+
 // A Proposal is what is proposed, and who approved it.
 type Proposal struct {
-	ID        string                 `json:"id"`
-	Kind      registry.ProposalKind  `json:"kind"`
-	Object    string                 `json:"object"` // of a policy: its revision
-	Base      string                 `json:"base"`   // what it would change
-	State     registry.ProposalState `json:"state"`
-	Reason    string                 `json:"reason"`
-	Proposer  string                 `json:"proposer"`
-	Created   time.Time              `json:"created"`
-	Expires   time.Time              `json:"expires"`
-	Missing   string                 `json:"missing,omitempty"`
-	Approvals []ProposalApproval     `json:"approvals"`
-	Statement string                 `json:"statement,omitempty"` // what is signed
-	Effects   json.RawMessage        `json:"effects,omitempty"`   // byte for byte what its digest in the statement is of
+	ID        string                `json:"id"`
+	Kind      registry.ProposalKind `json:"kind"`
+	Object    string                `json:"object"` // of a policy: its revision
+	Base      string                `json:"base"`   // what it would change
+	State     ProposalState         `json:"state"`
+	Reason    string                `json:"reason"`
+	Proposer  string                `json:"proposer"`
+	Created   time.Time             `json:"created"`
+	Expires   time.Time             `json:"expires"`
+	Missing   string                `json:"missing,omitempty"`
+	Approvals []ProposalApproval    `json:"approvals"`
+	Statement string                `json:"statement,omitempty"` // what is signed
+	Effects   json.RawMessage       `json:"effects,omitempty"`   // byte for byte what its digest in the statement is of
 }
 
 // A ProposalApproval is one signature that was checked.

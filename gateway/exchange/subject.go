@@ -33,7 +33,7 @@ var aboutChild = []byte("a child to be erased")
 
 // RequestErasure stores an agency's request to erase a child, for two people with two
 // roles to sign. It tells nothing of the child, not even to the ledger.
-func (x *Exchange) RequestErasure(ctx context.Context, caller gateway.Caller, identifier []byte, why registry.ErasureReason) error {
+func (x *Exchange) RequestErasure(ctx context.Context, caller gateway.Caller, identifier []byte, why ErasureReason) error {
 	_, err := x.allow(ctx, caller, gateway.ActRequestErasure)
 	if err != nil {
 		return err

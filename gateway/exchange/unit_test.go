@@ -44,9 +44,9 @@ func (g *gate) shelters(t *testing.T) {
 	}
 }
 
-func (g *gate) sendAs(t *testing.T, who string, contract gateway.ContractID, file []byte) {
+func (g *gate) sendAs(t *testing.T, who string, file []byte) {
 	t.Helper()
-	_, err := g.Upload(t.Context(), g.who[who], sending(contract, who, file))
+	_, err := g.Upload(t.Context(), g.who[who], sending("social", who, file))
 	ok(t, err)
 }
 
@@ -87,8 +87,8 @@ func TestUnitsFromKeyToTable(t *testing.T) {
 			_, err := g.Upload(t.Context(), g.who["social"], sending("social", "none", content["social"]))
 			is(t, err, gateway.Forbidden)
 			a, b := halves(content["social"], test.share)
-			g.sendAs(t, test.first, "social", a)
-			g.sendAs(t, test.then, "social", b)
+			g.sendAs(t, test.first, a)
+			g.sendAs(t, test.then, b)
 			r := g.build(t)
 			g.approve(t, r)
 			status, notes := g.social(t, r.ID)
@@ -116,7 +116,7 @@ func TestUnitsAreKept(t *testing.T) {
 	declaring(&g.Options)
 	g.shelters(t)
 	g.send(t, "police", "k1", content["police"])
-	g.sendAs(t, "first", "social", content["social"])
+	g.sendAs(t, "first", content["social"])
 	g.approve(t, g.build(t))
 	g.Options.Contracts = undeclared
 	_, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "small"})
@@ -137,7 +137,7 @@ func TestUnitsAreNotDeclared(t *testing.T) {
 	g := newExchange(t)
 	g.shelters(t)
 	g.send(t, "police", "k1", content["police"])
-	g.sendAs(t, "first", "social", content["social"])
+	g.sendAs(t, "first", content["social"])
 	r := g.build(t)
 	g.approve(t, r)
 	status, notes := g.social(t, r.ID)

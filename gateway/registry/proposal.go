@@ -60,15 +60,13 @@ func kindOf(k ProposalKind) (kind, error) {
 			inForce:    func(ctx context.Context, c *change) (string, error) { return digestInForce(ctx, c, SignersChange) },
 			proposable: proposableSigners, settled: activateSigners,
 		}, nil
-	}
-	if k == KeyChange {
+	case KeyChange:
 		return kind{
 			namespace: approval.Keys, needs: []gateway.Role{gateway.RoleOfficer},
 			propose: ledger.ProposalOpen, approve: ledger.ProposalApprove, reject: ledger.ProposalReject,
 			inForce: func(ctx context.Context, c *change) (string, error) { return keysInForce(ctx, c) },
 		}, nil
-	}
-	if k == ErasureChange {
+	case ErasureChange:
 		return erasureKind(), nil
 	}
 	return kind{}, gateway.Errorf(gateway.Invalid, "there is no such kind of proposal")
