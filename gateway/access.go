@@ -44,6 +44,7 @@ func Actions() []ActionName {
 	return []ActionName{
 		ActUpload, ActReadBatch, ActWithdrawBatch, ActReadContract, ActBuildRelease, ActReadRelease, ActReadRisk, ActApproveRelease,
 		ActCloseRelease, ActAsk, ActAskCell, ActConfirmCell, ActReadAudit, ActReadPolicy, ActManageAccess, ActReadKeys, ActManageKeys,
+		ActRequestErasure,
 	}
 }
 

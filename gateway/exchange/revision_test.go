@@ -402,7 +402,7 @@ func TestWithdrawnBeforeApproval(t *testing.T) {
 	ok(t, err)
 	_, err = g.Approve(t.Context(), g.who["officer"], r.ID, r.Page, "read")
 	is(t, err, gateway.Conflict)
-	if !strings.Contains(err.Error(), "withdrawn since it was built; build again") {
+	if !strings.Contains(err.Error(), "was withdrawn, or records erased, since it was built; build again") {
 		t.Fatal(err)
 	}
 	g.approve(t, g.build(t))
