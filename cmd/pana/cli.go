@@ -125,8 +125,11 @@ func strictUse(command *cobra.Command) {
 }
 
 func unknownCommand(parent *cobra.Command, name string) error {
-	parent.SuggestionsMinimumDistance = 2
-	near := parent.SuggestionsFor(name)
+	var near []string
+	for distance := 1; distance <= 2 && len(near) == 0; distance++ { // only the nearest
+		parent.SuggestionsMinimumDistance = distance
+		near = parent.SuggestionsFor(name)
+	}
 	if len(near) == 0 {
 		return fmt.Errorf("there is no command %q", parent.CommandPath()+" "+name)
 	}
