@@ -33,7 +33,7 @@ func (c *cli) answerFormat(cmd *cobra.Command, format, out string) (output.Forma
 		}
 		f, known := output.ByName(out)
 		if !known {
-			return "", usageError{errors.New("the ending of -o names no format: .json, .csv, .sdmx.csv, .sdmx.json, .dhis2.json or .xlsx")}
+			return "", usageError{errors.New("the ending of -o names no format: .json, .csv, .sdmx.csv, .sdmx.json, .dhis2.json, .xlsx, .parquet, .arrow or .arrows")}
 		}
 		return f, nil
 	}

@@ -242,6 +242,7 @@ func (s *stack) mediaTypes(t *testing.T) {
 		"text/html, Text/CSV;q=0.5": "text/csv; charset=utf-8; header=present", "text/csv;q=0.2, application/json;q=0.9": "application/json",
 		"application/vnd.sdmx.data+csv; version=2.0.0": "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8",
 		"application/vnd.sdmx.data+json":               "application/vnd.sdmx.data+json; version=2.1.0",
+		"application/vnd.apache.arrow.stream":          "application/vnd.apache.arrow.stream",
 	} {
 		r := s.want(t, http.StatusOK, ask.with("Accept", accept))
 		if got := r.header.Get("Content-Type"); got != want {
@@ -256,7 +257,7 @@ func (s *stack) mediaTypes(t *testing.T) {
 	canonical.decode(t, &table)
 	notice := s.want(t, http.StatusOK, ask).header.Get("Pana-Policy-Notice")
 	lines := must(csv.NewReader(bytes.NewReader(s.want(t, http.StatusOK, ask.with("Accept", "text/csv")).body)).ReadAll())(t)
-	want := [][]string{{"release", "measure", "age_first", "sector", "status", "value", "variance", "sd", "base", "decision", "policy", "notice", "release_digest", "answer_digest"}}
+	want := [][]string{{"release", "measure", "age_first", "sector", "status", "value", "variance", "sd", "base", "decision", "policy", "notice", "release_digest", "answer_digest", "proof"}}
 	values := 0
 	for _, cell := range table.Cells {
 		line := append([]string{"demo-1", "children"}, cell.Nodes...)
@@ -266,7 +267,7 @@ func (s *stack) mediaTypes(t *testing.T) {
 			values++
 			line = append(line, string(cell.Status), strconv.FormatInt(*cell.Value, 10), strconv.FormatFloat(table.Variance, 'g', -1, 64), "")
 		}
-		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), notice, table.Digest, hex.EncodeToString(digest[:])))
+		want = append(want, append(line, strconv.Itoa(table.Base), table.Decision, string(table.Policy), notice, table.Digest, hex.EncodeToString(digest[:]), "beside this file (header Pana-Evidence); pana audit answer verifies both"))
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || values == 0 || len(table.Cells) != 4*6 {
 		t.Errorf("%d values in %d cells; JSON (-) and CSV (+):\n%s", values, len(table.Cells), diff)

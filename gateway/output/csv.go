@@ -15,7 +15,7 @@ import (
 func writeCSV(w io.Writer, d *Document) error {
 	t := d.Table
 	header := append(append([]string{"release", "measure"}, t.Dimensions...),
-		"status", "value", "variance", "sd", "base", "decision", "policy", "notice", "release_digest", "answer_digest")
+		"status", "value", "variance", "sd", "base", "decision", "policy", "notice", "release_digest", "answer_digest", "proof")
 	cite := d.citation()
 	out := csv.NewWriter(w)
 	err := writeLine(out, header)
@@ -26,7 +26,7 @@ func writeCSV(w io.Writer, d *Document) error {
 		f := d.figure(c)
 		line := append(append([]string{string(t.Release), string(t.Measure)}, c.Nodes...),
 			string(c.Status), f.value, f.variance, f.sd, strconv.Itoa(t.Base),
-			t.Decision, string(t.Policy), d.Notice, cite[1].value, cite[4].value)
+			t.Decision, string(t.Policy), d.Notice, cite[1].value, cite[4].value, proof)
 		err = writeLine(out, line)
 	}
 	if err != nil {

@@ -42,6 +42,10 @@ const (
 	SDMXJSON Format = "sdmx-json"
 	DHIS2    Format = "dhis2"
 	XLSX     Format = "xlsx"
+	Parquet  Format = "parquet"
+	// Arrow is its IPC file, ArrowStream its IPC stream.
+	Arrow       Format = "arrow"
+	ArrowStream Format = "arrow-stream"
 )
 
 // A kind is what is known of a format.
@@ -75,6 +79,9 @@ func kinds() []kind {
 			[]string{".xlsx"},
 			writeXLSX,
 		},
+		{Parquet, "application/vnd.apache.parquet", "application/vnd.apache.parquet", []string{".parquet"}, writeParquet},
+		{Arrow, "application/vnd.apache.arrow.file", "application/vnd.apache.arrow.file", []string{".arrow"}, writeArrow},
+		{ArrowStream, "application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.stream", []string{".arrows"}, writeArrowStream},
 	}
 }
 
@@ -189,6 +196,9 @@ func Write(w io.Writer, f Format, d *Document) error {
 	return k.write(w, d)
 }
 
+// proof says where the proof is: no file can hold that of its own bytes.
+const proof = "beside this file (header Pana-Evidence); pana audit answer verifies both"
+
 // A cited is one line of the citation.
 type cited struct {
 	id    string // of a column or attribute, in capitals
@@ -206,6 +216,7 @@ func (d *Document) citation() []cited {
 		{"DECISION", gateway.Text{KK: "Шешім", RU: "Решение", EN: "Decision"}, t.Decision},
 		{"ANSWER_DIGEST", gateway.Text{KK: "JSON жауабының SHA-256 дайджесі", RU: "SHA-256 ответа в JSON", EN: "SHA-256 of the answer in JSON"}, hex.EncodeToString(d.Answer[:])},
 		{"NOTICE", gateway.Text{KK: "Ескертпе", RU: "Примечание", EN: "Notice"}, d.Notice},
+		{"PROOF", gateway.Text{KK: "Дәлел", RU: "Доказательство", EN: "Proof"}, proof},
 	}
 }
 

@@ -177,7 +177,7 @@ func axisID(name string) string {
 	case "age_first":
 		return "AGE"
 	case "indicator", "time_period", "obs_value", "unit_measure", "obs_status", "conf_status", "noise_sd",
-		"release", "release_digest", "policy", "decision", "answer_digest", "notice":
+		"release", "release_digest", "policy", "decision", "answer_digest", "notice", "proof":
 		return "DIM_" + upper(name)
 	}
 	return upper(name)

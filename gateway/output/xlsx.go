@@ -64,7 +64,7 @@ func (d *Document) citationRows() [][]entry {
 	for _, note := range d.Table.Notes {
 		rows = append(rows, texts("note", note))
 	}
-	return append(rows, texts("proof", "the evidence that came beside this file; verify both with pana audit answer"))
+	return rows
 }
 
 func (d *Document) codeRows() [][]entry {

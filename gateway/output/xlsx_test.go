@@ -50,7 +50,7 @@ func TestXLSX(t *testing.T) {
 		t.Error(diff)
 	}
 	citation, codes := read("Citation"), read("Codes")
-	if got := citation[7]; got[0] != "note" || got[1] != d.Table.Notes[0] {
+	if got := citation[8]; got[0] != "note" || got[1] != d.Table.Notes[0] {
 		t.Errorf("the note is %q", got)
 	}
 	if citation[4][1] != d.Table.Decision || citation[5][1] != hexOf(d.Answer) {
