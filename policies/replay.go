@@ -29,6 +29,13 @@ func Logged(caller gateway.Caller, act gateway.ActionName, purpose gateway.Purpo
 	return input, redacted
 }
 
+// OfUpload returns what [Set.Decide] asks a policy with about an upload. It is the same
+// for every agency: whose batch it is and what its key may send, the gateway compares.
+func OfUpload() json.RawMessage {
+	input, _ := Logged(gateway.Caller{Role: gateway.RoleAgency}, gateway.ActUpload, "", nil)
+	return input
+}
+
 // A Replay is a decision made again from what was logged of it.
 type Replay struct {
 	Grant gateway.Grant `json:"-"`

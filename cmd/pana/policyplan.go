@@ -88,13 +88,17 @@ func policiesInForce(ctx context.Context, cl *client) (*policies.Set, error) {
 	return set, nil
 }
 
-func writeReading(w io.Writer, r policies.Reading, whose string) error {
-	_, _ = fmt.Fprintf(w, "contract %s version %d under policy %s, %s\n\nfields\n", r.Contract, r.Version, r.Revision, whose)
+func writeFields(w io.Writer, fields []policies.FieldReading) error {
 	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	for _, f := range r.Fields {
+	for _, f := range fields {
 		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", f.Field, f.Done(), f.Because, f.Rule.Place)
 	}
-	_ = t.Flush()
+	return t.Flush()
+}
+
+func writeReading(w io.Writer, r policies.Reading, whose string) error {
+	_, _ = fmt.Fprintf(w, "contract %s version %d under policy %s, %s\n\nfields\n", r.Contract, r.Version, r.Revision, whose)
+	_ = writeFields(w, r.Fields)
 	_, _ = fmt.Fprintln(w, "\nrows that are refused")
 	for _, row := range r.Rows {
 		_, _ = fmt.Fprintf(w, "  %s when %s\n", row.Code, row.When)

@@ -33,16 +33,20 @@ type replayed struct {
 	Same    bool             `json:"same"`
 	OPA     string           `json:"opa,omitempty"` // the command that asks stock OPA
 
+	// Treated is what the policies of that time did to the rows of an accepted batch.
+	Treated *policies.Reading `json:"treated,omitempty"`
+
 	set *policies.Set
 }
 
 func (c *cli) policyWhyCommand(flags *clientFlags) *cobra.Command {
 	var dir string
 	command := &cobra.Command{
-		Use: "why DECISION", Short: "Replay one decision from what was logged of it, and show the rules that made it",
+		Use: "why DECISION|BATCH", Short: "Replay one decision from what was logged of it, and show the rules that made it",
 		Long: `Replay the decision about a question, by the id that its answer names or by the index of
-its leaf: what the ledger's leaf commits to is put to the policies of that time, as stock
-OPA evaluates them. The rules that held are shown with file, line and words. Exit code 1
+its leaf, or that about an accepted batch, by its id: what the ledger's leaf commits to is put to the policies of that time, as stock
+OPA evaluates them. The rules that held are shown with file, line and words, and of a
+batch what was done to each field. Exit code 1
 when the replay differs from the log, or what is stored from what the leaf commits to.
 
 With --opa DIR the input and the policy files of that revision are written to DIR, with
@@ -99,7 +103,30 @@ func replay(ctx context.Context, cl *client, ref string) (replayed, error) {
 	if r.set.Revision() != r.Policy {
 		return replayed{}, refusal{errors.New("the gateway's policy files are not those of the revision that decided; call the data protection officer")}
 	}
+	if d.Contract != "" {
+		err = r.treated(ctx, d)
+		if err != nil {
+			return replayed{}, err
+		}
+	}
 	return r, r.again(ctx)
+}
+
+// treated reads what the policies of that time do with a contract.
+func (r *replayed) treated(ctx context.Context, d registry.Decision) error {
+	contract, err := contractByID(d.Contract)
+	if err != nil {
+		return err
+	}
+	if contract.Version != d.Version {
+		return refusal{fmt.Errorf("the batch was sent under version %d of %s; use a pana of that time", d.Version, d.Contract)}
+	}
+	reading, err := r.set.Read(ctx, contract)
+	if err != nil {
+		return asRefusal(err)
+	}
+	r.Treated = &reading
+	return nil
 }
 
 // readDecision reads a leaf and what it commits to, and refuses what was altered.
@@ -107,6 +134,9 @@ func readDecision(d registry.Decision) (replayed, error) {
 	leaf, err := ledger.DecodeLeaf(d.Leaf)
 	if err != nil {
 		return replayed{}, refusal{err}
+	}
+	if leaf.Event == ledger.BatchCommit {
+		return ofBatch(leaf), nil
 	}
 	if d.Detail == nil {
 		return replayed{}, refusal{fmt.Errorf("what leaf %d commits to was erased, or there was no decision of policy: it cannot be replayed", leaf.Seq)}
@@ -124,6 +154,15 @@ func readDecision(d registry.Decision) (replayed, error) {
 	}, nil
 }
 
+// ofBatch is the decision about a batch that was accepted, so that policy allowed it: it
+// was asked with words that are the same for every agency.
+func ofBatch(leaf ledger.Leaf) replayed {
+	return replayed{
+		Leaf: leaf.Seq, Time: leaf.Time.UTC().Format("2006-01-02 15:04:05"), Object: leaf.Object, Policy: leaf.Policy, Outcome: leaf.Outcome,
+		Logged: ledger.Decided{Input: policies.OfUpload(), Allow: true},
+	}
+}
+
 func (r *replayed) again(ctx context.Context) error {
 	again, err := r.set.Replay(ctx, r.Logged.Input)
 	if err != nil {
@@ -132,6 +171,9 @@ func (r *replayed) again(ctx context.Context) error {
 	r.Fired = again.Fired
 	r.Now = ledger.Decided{
 		Input: r.Logged.Input, Redacted: r.Logged.Redacted, Allow: again.Grant.Allow, Rule: again.Grant.Rule, Because: again.Grant.Because,
+	}
+	if r.Treated != nil { // the leaf says that it was allowed, not by which rule
+		r.Logged.Rule, r.Logged.Because = r.Now.Rule, r.Now.Because
 	}
 	r.Same = r.Now.Allow == r.Logged.Allow && r.Now.Rule == r.Logged.Rule && r.Now.Because == r.Logged.Because
 	return nil
@@ -144,8 +186,12 @@ func (r *replayed) write(w io.Writer) error {
 	}
 	_, _ = fmt.Fprintln(w, "rules that held")
 	writeFired(w, r.Fired)
+	if r.Treated != nil {
+		_, _ = fmt.Fprintf(w, "what was done to the fields of %s version %d\n", r.Treated.Contract, r.Treated.Version)
+		_ = writeFields(w, r.Treated.Fields)
+	}
 	_, err := fmt.Fprintf(w, "policy, as logged:   %s\npolicy, as replayed: %s\n", said(r.Logged), said(r.Now))
-	if r.Same && r.Logged.Allow && r.Outcome != ledger.Allowed {
+	if r.Same && r.Logged.Allow && r.Outcome != ledger.Allowed && r.Treated == nil {
 		_, err = fmt.Fprintln(w, "policy allowed it; the question itself was refused, or the release closed meanwhile")
 	}
 	if !r.Same {

@@ -52,11 +52,26 @@ func TestScripts(t *testing.T) {
 			e.Setenv("CUBES", filepath.Join(root, "configs", "cubes"))
 			return nil
 		},
+		Condition: publicTool,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "field": field, "freeport": freeport, "ready": ready, "mode": mode, "replace": replace, "copytree": copytree,
 			"terminate": terminate,
 		},
 	})
+}
+
+// publicTool is the condition [tool:NAME]: that a tool which is not ours is installed.
+// .ci/run installs them and demands them; elsewhere a line without its tool is skipped.
+func publicTool(condition string) (bool, error) {
+	name, ok := strings.CutPrefix(condition, "tool:")
+	if !ok {
+		return false, fmt.Errorf("there is no condition %s", condition)
+	}
+	_, err := exec.LookPath(name)
+	if err != nil && os.Getenv("PANA_TEST_TOOLS") == "required" {
+		return false, fmt.Errorf("%s is not installed; see .ci/run", name)
+	}
+	return err == nil, nil
 }
 
 // exits CODE PROGRAM ARGS… runs a program that must end with an exit code.

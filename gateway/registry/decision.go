@@ -11,18 +11,26 @@ import (
 	"github.com/pana-exchange/pana/gateway/ledger"
 )
 
-// A Decision is the leaf of a question and what it commits to, as both were logged.
+// A Decision is the leaf of a question and what it commits to, as both were logged; or
+// the leaf of an accepted batch, and what it was sent under.
 type Decision struct {
 	Seq    uint64 `json:"seq"`
 	Leaf   []byte `json:"leaf"`
 	Salt   []byte `json:"salt,omitempty"`
 	Detail []byte `json:"detail,omitempty"` // of [ledger.Answered]; nil when it was erased
+	// Of a batch. Its detail is its receipt, which has counts and stays with its agency.
+	Contract gateway.ContractID `json:"contract,omitempty"`
+	Version  int                `json:"version,omitempty"`
 }
 
-var decisionName = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var (
+	decisionName = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	batchName    = regexp.MustCompile(`^b[a-z2-7]{16}$`)
+)
 
-// Decision returns a decision by its id, or by the index of its leaf: a denied one has
-// no id. The same question has the same decision; the newest leaf of it is returned.
+// Decision returns a decision by its id, by the id of an accepted batch, or by the index
+// of its leaf: a denied one has no id. The same question has the same decision; the
+// newest leaf of it is returned.
 func (r *Registry) Decision(ctx context.Context, ref string) (Decision, error) {
 	seq, err := r.decisionLeaf(ctx, ref)
 	if err != nil {
@@ -37,8 +45,15 @@ func (r *Registry) Decision(ctx context.Context, ref string) (Decision, error) {
 		break
 	}
 	leaf, err := ledger.DecodeLeaf(d.Leaf)
+	if err == nil && leaf.Seq == seq && leaf.Event == ledger.BatchCommit {
+		row := r.read.QueryRowContext(ctx, `SELECT contract, version FROM batch WHERE id = ?`, leaf.Object)
+		if err := row.Scan(&d.Contract, &d.Version); err != nil {
+			return Decision{}, missing(err, "leaf %d is of no batch", seq)
+		}
+		return d, nil
+	}
 	if err != nil || leaf.Seq != seq || leaf.Event != ledger.Question {
-		return Decision{}, gateway.Errorf(gateway.NotFound, "leaf %d is not that of a question", seq)
+		return Decision{}, gateway.Errorf(gateway.NotFound, "leaf %d is not that of a question, or of an accepted batch", seq)
 	}
 	if leaf.Commit == "" {
 		return d, nil
@@ -57,15 +72,19 @@ func (r *Registry) Decision(ctx context.Context, ref string) (Decision, error) {
 }
 
 func (r *Registry) decisionLeaf(ctx context.Context, ref string) (uint64, error) {
-	if !decisionName.MatchString(ref) {
+	part := "/" + ref + `","outcome"`
+	switch {
+	case batchName.MatchString(ref):
+		part = `"event":"` + string(ledger.BatchCommit) + `","object":"` + ref + `","outcome"`
+	case !decisionName.MatchString(ref):
 		seq, err := strconv.ParseUint(ref, 10, 53)
 		if err != nil {
-			return 0, gateway.Errorf(gateway.Invalid, "a decision is named by its id, or by the index of its leaf")
+			return 0, gateway.Errorf(gateway.Invalid, "a decision is named by its id, that of a batch by the batch, or by the index of its leaf")
 		}
 		return seq, nil
 	}
 	var seq sql.NullInt64
-	err := r.read.QueryRowContext(ctx, `SELECT max(seq) FROM leaf WHERE instr(data, ?) > 0`, "/"+ref+`","outcome"`).Scan(&seq)
+	err := r.read.QueryRowContext(ctx, `SELECT max(seq) FROM leaf WHERE instr(data, ?) > 0`, part).Scan(&seq)
 	if err != nil {
 		return 0, internal("looking for a decision", err)
 	}
