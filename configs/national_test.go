@@ -46,7 +46,7 @@ func TestNationalLattice(t *testing.T) {
 		}
 	}
 	want := map[string]int{"pathways": 39, "overlap": 18, "volume": 26, "records": 15, "harm": 22, "types": 6}
-	if diff := cmp.Diff(want, sets); diff != "" || len(d.AdmittedSets()) != 88 || cells != 15495 {
+	if diff := cmp.Diff(want, sets); diff != "" || len(d.AdmittedSets()) != 88 || cells != 15539 {
 		t.Errorf("%d grouping sets of %d cells, by cube (-want +got):\n%s", len(d.AdmittedSets()), cells, diff)
 	}
 }
@@ -65,7 +65,8 @@ func TestPairsAreCrossedOnce(t *testing.T) {
 	}
 }
 
-// The figures of the table in disclosure.md 2.5, with children as the only measure.
+// The figures of the table in disclosure.md 2.5, with children as the only measure. That
+// table has eight settings (harm 3.48, A 5.79, V 45.1); kindergartens and day care make ten.
 func TestNationalBudget(t *testing.T) {
 	d := national(t)
 	for i := range d.Cubes {
@@ -76,7 +77,7 @@ func TestNationalBudget(t *testing.T) {
 	for _, c := range b.Cubes {
 		alone[c.Cube], adds[c.Cube] = c.A, c.Adds
 	}
-	for cube, want := range map[string]float64{"pathways": 2.87, "overlap": 2.46, "volume": 2.48, "harm": 3.48} {
+	for cube, want := range map[string]float64{"pathways": 2.87, "overlap": 2.46, "volume": 2.48, "harm": 3.42} {
 		if !near(alone[cube], want, 0.005) {
 			t.Errorf("%s alone has A %.4f, want %.2f", cube, alone[cube], want)
 		}
@@ -84,8 +85,8 @@ func TestNationalBudget(t *testing.T) {
 	if !near(adds["overlap"], 0.49, 0.005) || !near(adds["types"], 0.046, 0.0005) || !near(adds["records"], 0, 1e-9) {
 		t.Errorf("added are %v", adds)
 	}
-	if !near(b.A, 5.786, 0.001) {
-		t.Errorf("A is %.4f, want 5.786", b.A)
+	if !near(b.A, 5.725, 0.001) {
+		t.Errorf("A is %.4f, want 5.725", b.A)
 	}
 	// The table has no equations across the sectors that saw a child; the plan takes
 	// them as summing because volume counts events by them, which is conservative.
@@ -94,8 +95,8 @@ func TestNationalBudget(t *testing.T) {
 	d.Dimensions, d.Implied = append(d.Dimensions, seen), nil
 	d.Cube("pathways").Dimensions = []string{"region", "age_first", "sex", "first_sector", "reached", "seen_by"}
 	d.Cube("pathways").Apart = [][]string{{"seen_by", "first_sector"}, {"seen_by", "reached"}}
-	if b = budget(t, d); !near(b.A, 5.70, 0.01) || !near(b.Needed, 44.5, 0.05) {
-		t.Errorf("as the table assumes, A is %.4f and V %.2f; want 5.70 and 44.5", b.A, b.Needed)
+	if b = budget(t, d); !near(b.A, 5.65, 0.01) || !near(b.Needed, 44.05, 0.05) {
+		t.Errorf("as the table assumes, A is %.4f and V %.2f; want 5.65 and 44.05", b.A, b.Needed)
 	}
 }
 
@@ -151,16 +152,16 @@ func TestRecordsThatTheBudgetCarries(t *testing.T) {
 		a      float64
 		fits   bool
 	}{
-		{"as it is", func(*gateway.Definition) {}, 6.339, true},
-		{"records nowhere", func(d *gateway.Definition) { d.Cube("records").Measures = both[:1] }, 5.786, true},
-		{"records of volume", func(d *gateway.Definition) { d.Cube("volume").Measures = both }, 6.614, false},
-		{"records of types beside", func(d *gateway.Definition) { d.Cube("types").Measures = both }, 6.484, false},
+		{"as it is", func(*gateway.Definition) {}, 6.278, true},
+		{"records nowhere", func(d *gateway.Definition) { d.Cube("records").Measures = both[:1] }, 5.725, true},
+		{"records of volume", func(d *gateway.Definition) { d.Cube("volume").Measures = both }, 6.554, false},
+		{"records of types beside", func(d *gateway.Definition) { d.Cube("types").Measures = both }, 6.423, false},
 		{"records of types only", func(d *gateway.Definition) {
 			d.Cube("records").Measures, d.Cube("types").Measures = both[:1], both
-		}, 6.320, true},
+		}, 6.259, true},
 		{"records of harm only", func(d *gateway.Definition) {
 			d.Cube("records").Measures, d.Cube("harm").Measures = both[:1], both
-		}, 6.947, false},
+		}, 6.866, false},
 	} {
 		d := national(t)
 		test.change(d)
@@ -202,7 +203,7 @@ func TestNationalNodes(t *testing.T) {
 		{"sector_count", 4, "1", "4+", gateway.Text{KK: "Төрт және одан көп сектор", RU: "Четыре сектора и более", EN: "Four sectors or more"}},
 		{"pair", 15, "health+police", "helpline+justice", gateway.Text{KK: "111 байланыс орталығы + Әділет, сот", RU: "Контакт-центр 111 + Юстиция, суд", EN: "Child helpline + Justice"}},
 		{"violence", 6, "01", "06", gateway.Text{KK: "Балаға қатысты басқа зорлық әрекеттері", RU: "Другие акты насилия над ребёнком", EN: "Acts of violence against a child not elsewhere classified"}},
-		{"setting", 8, "HOME", "UNKNOWN", gateway.Text{KK: "Белгісіз", RU: "Неизвестно", EN: "Unknown"}},
+		{"setting", 10, "HOME", "DAY_CARE", gateway.Text{KK: "Күндізгі күтім орталығы", RU: "Центр дневного пребывания", EN: "Day care"}},
 		{"event_type", 29, "police.REPORT", "helpline.REFERRAL", gateway.Text{
 			KK: "111 байланыс орталығы: Басқа қызметке жолдау", RU: "Контакт-центр 111: Направление в другую службу", EN: "Child helpline: Referral to another service",
 		}},
@@ -257,7 +258,7 @@ func TestDefinitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != 4 || all["demo"] == nil || all["national"] == nil || all["standing"] == nil || all["public"] == nil {
+	if len(all) != 5 || all["evaluation"] == nil || all["demo"] == nil || all["national"] == nil || all["standing"] == nil || all["public"] == nil {
 		t.Fatalf("%d definitions", len(all))
 	}
 	for _, dim := range all["demo"].Dimensions {

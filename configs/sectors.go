@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -91,7 +92,7 @@ func join(a gateway.Text, by string, b gateway.Text) gateway.Text {
 
 // implySectors adds what follows from the sources alone: a child of a pair is one
 // that each sector of the pair has seen, and one with a sector's code is one that
-// the sector has seen.
+// the sector has seen, and so is one with a code of a column that one sector has.
 func (r *cubeReader) implySectors() {
 	for i := range r.def.Dimensions {
 		d := &r.def.Dimensions[i]
@@ -100,6 +101,7 @@ func (r *cubeReader) implySectors() {
 		}
 		for j := range r.def.Dimensions {
 			r.implySector(&r.def.Dimensions[j], d.Name)
+			r.excludeSectors(&r.def.Dimensions[j], d)
 		}
 	}
 }
@@ -110,6 +112,35 @@ func (r *cubeReader) implySector(d *gateway.Dimension, seen string) {
 			r.def.Implied = append(r.def.Implied, gateway.Implication{
 				If: gateway.Fact{Dimension: d.Name, Node: n.Code}, Then: gateway.Fact{Dimension: seen, Node: string(id)},
 			})
+		}
+	}
+}
+
+// onlyIn reports whether one contract alone stores a column: whoever has a code of it,
+// as of a service, has been seen by that sector.
+func (r *cubeReader) onlyIn(c *gateway.Contract, column string) bool {
+	for _, other := range r.contracts {
+		if (stored(other, column) != nil) != (other == c) {
+			return false
+		}
+	}
+	return true
+}
+
+// excludeSectors declares that no event of another sector has a code of a column that
+// one sector has: of events, not of children, who may have events of both.
+func (r *cubeReader) excludeSectors(d, seen *gateway.Dimension) {
+	if d.Source.Kind != gateway.EventColumn || slices.ContainsFunc(r.def.Cubes, func(c gateway.Cube) bool {
+		return c.Grain != gateway.Events && slices.Contains(c.Dimensions, d.Name) && slices.Contains(c.Dimensions, seen.Name)
+	}) {
+		return
+	}
+	for _, n := range d.AtLevel(len(d.Levels) - 1) {
+		has := r.sectorsOf(d, n.Code)
+		for _, sector := range seen.AtLevel(len(seen.Levels) - 1) {
+			if len(has) == 1 && sector.Code != string(has[0]) {
+				r.def.Impossible = append(r.def.Impossible, []gateway.Fact{{Dimension: d.Name, Node: n.Code}, {Dimension: seen.Name, Node: sector.Code}})
+			}
 		}
 	}
 }
@@ -135,8 +166,12 @@ func (r *cubeReader) sectorsOf(d *gateway.Dimension, code string) []gateway.Cont
 					ids = append(ids, a.ID, b.ID)
 				}
 			}
-		case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.ChildConst,
-			gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.SectorCount, gateway.ReachedIn:
+		case gateway.EventColumn:
+			if r.onlyIn(a, d.Source.Column) {
+				ids = append(ids, a.ID)
+			}
+		case gateway.EventSector, gateway.EventQuarter, gateway.EventYear, gateway.ChildConst, gateway.ChildFirst,
+			gateway.ChildMost, gateway.FirstSector, gateway.SectorCount, gateway.ReachedIn:
 		}
 	}
 	return ids

@@ -119,6 +119,12 @@ func (l *lattice) contradicts(s *set, at []int, f gateway.Fact) bool {
 // up to it: s and at themselves for most cells. Two labels of the same children
 // would be two independent looks at one number.
 func (l *lattice) canonical(s *set, at []int) (*set, []int) {
+	return l.canonicalBut(s, at, "")
+}
+
+// canonicalBut is canonical, and keeps what is named of one dimension though another
+// condition implies it: a sum has its one label where the sector is named.
+func (l *lattice) canonicalBut(s *set, at []int, keep string) (*set, []int) {
 	for again := true; again; {
 		again = false
 		for i := 0; i < len(s.dims); i++ {
@@ -131,7 +137,7 @@ func (l *lattice) canonical(s *set, at []int) (*set, []int) {
 		}
 		for _, m := range l.implications {
 			_, holds := l.names(s, at, m.If)
-			if i := l.implied(s, at, m.Then); holds && i >= 0 {
+			if i := l.implied(s, at, m.Then); holds && i >= 0 && m.Then.Dimension != keep {
 				s, at = l.drop(s, at, i)
 				again = true
 			}

@@ -128,9 +128,9 @@ func (p *protector) decideSum(s *set, c, v int, a *addition) (state, error) {
 	case count != shown:
 		return count, nil
 	}
-	if to, synonym := p.alias[s.index][c]; synonym {
-		// Where the condition on the sector is implied and so dropped, the cell that is
-		// denoted carries no value; a second label for it is none either.
+	if to, synonym := p.sumSynonym(s, c, v); synonym {
+		// Where the sector is the only node of its dimension and so dropped, the cell that
+		// is denoted carries no value; a second label for it is none either.
 		if w := to.set.carries(gateway.SumOf(s.values[v].ID)); w >= 0 {
 			return p.added[to.set.index][w].states[to.at], nil
 		}
@@ -146,6 +146,21 @@ func (p *protector) decideSum(s *set, c, v int, a *addition) (state, error) {
 	}
 	a.noise[c] = int32(p.tables.steady(p.keys.permanentSum(s.values[v].ID, p.label))) //nolint:gosec // at most D1
 	return shown, nil
+}
+
+// sumSynonym returns the cell whose sum a cell's is, if that is another. It is found as
+// for counts, but the sector stays, though a code that only the value's sector has
+// implies it: no cell without the sector has a sum, so that label is the only one.
+func (p *protector) sumSynonym(s *set, c, v int) (cellRef, bool) {
+	if _, synonym := p.alias[s.index][c]; !synonym {
+		return cellRef{}, false
+	}
+	t, at := p.l.canonicalBut(s, s.nodes(c, nil), s.Set[s.values[v].place].Name)
+	to := 0
+	for i, node := range at {
+		to += node * t.strides[i]
+	}
+	return cellRef{t, to}, t != s
 }
 
 func (p *protector) sum(s *set, c, v int) *Sum {
@@ -219,7 +234,7 @@ func (p *protector) sumCompanion(s *set, v, origin, stride int, group []int) boo
 
 // sumBefore orders the candidates of rule 6 as before does.
 func (p *protector) sumBefore(s *set, v, c, best int) bool {
-	if _, synonym := p.alias[s.index][c]; synonym {
+	if _, synonym := p.sumSynonym(s, c, v); synonym {
 		return false
 	}
 	if best < 0 {
@@ -261,7 +276,7 @@ func (p *protector) publishSums(s *set, cells *published, earlier []published) {
 				continue
 			}
 			out[v].shown[c] = true
-			if to, synonym := p.alias[s.index][c]; synonym {
+			if to, synonym := p.sumSynonym(s, c, v); synonym {
 				out[v].values[c] = earlier[to.set.index].sums[to.set.carries(gateway.SumOf(s.values[v].ID))].values[to.at]
 			} else {
 				out[v].values[c] = p.perturbSum(s, c, v)

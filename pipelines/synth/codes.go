@@ -141,7 +141,7 @@ var draws = [sectors][]draw{
 
 // services, closures and orders are drawn where a date makes them necessary.
 var (
-	services  = table{{"PSYCHOSOCIAL", 36}, {"FAMILY_SUPPORT", 24}, {"MATERIAL", 16}, {"LEGAL", 8}, {"SHELTER", 8}, {"REHABILITATION", 8}}
+	services  = table{{"PSYCHOSOCIAL", 26}, {"FAMILY_SUPPORT", 18}, {"MATERIAL", 13}, {"CHILD_PROTECTION", 10}, {"HEALTH", 7}, {"LEGAL", 6}, {"SHELTER", 6}, {"REHABILITATION", 5}, {"EDUCATION", 4}, {"FAMILY_MEDIATION", 3}, {"LIVELIHOOD", 1}, {"REGISTRATION", 1}}
 	statuses  = table{{"STARTED", 45}, {"IMPLEMENTED", 45}, {"NOT_IMPLEMENTED", 10}}
 	unstarted = table{{"PLANNED", 60}, {"DECLINED", 20}, {"UNAVAILABLE", 20}}
 	closures  = table{{"COMPLETED", 45}, {"SAFE", 25}, {"MOVED", 12}, {"NO_CONTACT", 10}, {"REFUSED", 8}}

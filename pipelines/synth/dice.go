@@ -18,6 +18,7 @@ const (
 	streamRecord
 	streamContact
 	streamDirt
+	streamHarm
 )
 
 func newDice() *dice {

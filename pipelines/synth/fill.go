@@ -35,6 +35,7 @@ func (k *clerk) write(i int, p *person, iin string, v *visit) *record {
 	case helpline:
 		k.helpline(r, p)
 	}
+	k.harmed(i, r, p, v)
 	k.refer(r, v)
 	r.set("legal_basis", k.d.pick(bases))
 	if r.cell("legal_basis") == "CONSENT" {

@@ -46,7 +46,7 @@ var known = [sectors][]gateway.FieldName{
 	education: {
 		"school_code", "school_kato", "school_type", "grade_band", "incident_kind", "days_absent_30d", "psych_support_start",
 	},
-	social:  {"assessment_date", "service_type", "service_start_date", "service_status", "closure_date", "closure_reason"},
+	social:  {"assessment_date", "service_type", "service_start_date", "service_status", "service_cost", "closure_date", "closure_reason"},
 	justice: {"stage", "child_role", "charge_article", "hearings_with_child", "outcome"},
 	helpline: {
 		"child_age_years", "call_type", "category", "language",
@@ -56,7 +56,7 @@ var known = [sectors][]gateway.FieldName{
 var knownToAll = []gateway.FieldName{
 	"record_id", "child_iin", "child_id_absent_reason", "child_family_name", "child_given_name", "child_patronymic",
 	"child_birth_date", "child_sex", "child_citizenship", "child_disability", "residence_kato", "residence_type", "event_type",
-	"violence_type", "referred_from", "referred_to", "referral_date", "referral_key", "legal_basis", "consent_reporting",
+	"violence_type", "harm_form", "referred_from", "referred_to", "referral_date", "referral_key", "legal_basis", "consent_reporting",
 }
 
 // newForm refuses a contract that requires a field which the generator does not
@@ -109,13 +109,14 @@ type clerk struct {
 	c       *Country
 	d       *dice
 	spoiler *dice
+	harm    *dice
 	visits  []visit
 	records [sectors]record
 	ordinal [sectors]int
 }
 
 func (c *Country) clerk() *clerk {
-	k := &clerk{c: c, d: newDice(), spoiler: newDice()}
+	k := &clerk{c: c, d: newDice(), spoiler: newDice(), harm: newDice()}
 	for i := range k.records {
 		k.records[i] = record{form: &c.forms[i], sector: i, cells: make([]string, len(c.forms[i].contract.Fields))}
 	}
