@@ -121,6 +121,7 @@ type Batch struct {
 	Manifest Manifest   `json:"-"`
 	Stored   int        `json:"stored"`
 	Refused  int        `json:"refused"`
+	Linkage  Linkage    `json:"linkage,omitzero"`
 	Late     []Quarter  `json:"late_for,omitempty"` // as in the receipt
 	Created  time.Time  `json:"-"`                  // when its first attempt began
 	Accepted time.Time  `json:"-"`                  // zero while it is not

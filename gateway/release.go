@@ -362,6 +362,9 @@ type Table struct {
 	Policy     Revision          `json:"policy"`
 	Decision   string            `json:"decision"`
 	Notes      []string          `json:"notes,omitempty"`
+	// Linkable is, by sector, the share of its records that point to a child, in bands:
+	// what is counted of children rests on these alone.
+	Linkable map[ContractID]ShareBand `json:"linkable,omitempty"`
 }
 
 // Coverage tells which quarters a sector has fully reported, by region. It comes

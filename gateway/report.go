@@ -11,8 +11,9 @@ import (
 type Report struct {
 	Contract ContractID     `json:"contract"`
 	Version  int            `json:"contract_version"`
-	Records  int            `json:"records"` // that were read
-	Refused  int            `json:"refused"` // of them
+	Records  int            `json:"records"`           // that were read
+	Refused  int            `json:"refused"`           // of them
+	Linkage  *Linkage       `json:"linkage,omitempty"` // of those that were not, where the contract knows children
 	ReadAs   *Dialect       `json:"read_as,omitempty"`
 	Errors   []ProblemGroup `json:"errors"`            // what records are refused for
 	Warnings []ProblemGroup `json:"warnings"`          // what is unlikely; the records are taken

@@ -105,7 +105,7 @@ func (st *stream) checkConditions() {
 // 3.1). A plan that drops the IIN takes nothing from it.
 func (st *stream) checkPerson() {
 	s := st.schema
-	st.birth = noSlot
+	st.birth, st.disagrees = noSlot, false
 	if s.birth >= 0 {
 		st.birth = st.slots[s.birth]
 	}
@@ -114,6 +114,7 @@ func (st *stream) checkPerson() {
 	}
 	if st.birth.ok && st.birth.v != st.iin.birth.v {
 		st.warn(s.birth, codeIINDateMismatch)
+		st.disagrees = true
 	}
 	sex := s.female
 	if st.iin.male {
@@ -122,6 +123,7 @@ func (st *stream) checkPerson() {
 	if s.sex >= 0 {
 		if said := &st.slots[s.sex]; said.ok && said.v != sex && (said.v == s.male || said.v == s.female) {
 			st.warn(s.sex, codeIINSexMismatch)
+			st.disagrees = true
 		}
 	}
 	if !st.program.pid {

@@ -251,6 +251,7 @@ func (f *intake) enter(st *stream, err error) error {
 		}
 		if !wrong {
 			t.rows++
+			t.links[r.link]++
 			continue
 		}
 		if r.good {

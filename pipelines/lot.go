@@ -40,6 +40,7 @@ type entry struct {
 	key  uint64 // of its identifier; 0: none
 	line int32  // of the lot
 	good bool
+	link linkClass
 }
 
 // An event is one problem or warning.

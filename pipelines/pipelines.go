@@ -140,7 +140,8 @@ type tally struct {
 	mu            sync.Mutex
 	rows, refused int
 	problems      gateway.Problems
-	dates         dateForms // that were seen
+	dates         dateForms        // that were seen
+	links         [linkClasses]int // good records by how they point to a child
 }
 
 // note counts a problem or a warning of the record on a line.
@@ -247,7 +248,9 @@ func (r *Reader) Next(ctx context.Context, b *gateway.Block) error {
 // when the reading has ended.
 func (r *Reader) Report() *gateway.Report {
 	d := r.Dialect()
-	return gateway.NewReport(r.contract, r.Rows()+r.Refused(), r.Problems(), &d)
+	report := gateway.NewReport(r.contract, r.Rows()+r.Refused(), r.Problems(), &d)
+	report.Linkage = r.linkage()
+	return report
 }
 
 // Rows returns how many records were good so far.

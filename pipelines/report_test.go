@@ -61,6 +61,7 @@ func TestReport(t *testing.T) {
 		},
 		Warnings: []gateway.ProblemGroup{{Field: "child_sex", Code: codeIINSexMismatch, Count: 1, Line: 6}},
 		Details:  []gateway.RowError{{Line: 3, Field: "basis", Code: codeCodeUnknown}}, Omitted: 3,
+		Linkage: &gateway.Linkage{Identified: 2, Disagreeing: 1},
 	}
 	report := got.reader.Report()
 	report.ReadAs = nil

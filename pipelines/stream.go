@@ -43,6 +43,7 @@ type stream struct {
 	birth        slot
 	age, days    slot
 	ageFromBirth bool
+	disagrees    bool // birth date or sex with the IIN
 	bad          bool
 
 	sinks sinks
@@ -147,7 +148,8 @@ func (st *stream) decodeRecords(ctx context.Context, most int) error {
 			l.recordIDs = append(l.recordIDs, pseudonym.Span{})
 		}
 		if st.row() {
-			l.records[len(l.records)-1].good = true
+			last := &l.records[len(l.records)-1]
+			last.good, last.link = true, st.linkOf()
 			if !refusing {
 				st.put()
 			}

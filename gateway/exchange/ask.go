@@ -51,6 +51,10 @@ func (x *Exchange) Answer(
 	if err != nil {
 		return Answer{}, x.denied(ctx, caller, release, q, grant, err)
 	}
+	table.Linkable, err = x.linkable(release)
+	if err != nil {
+		return Answer{}, err
+	}
 	table.Policy = grant.Revision
 	table.Decision = decisionID(grant.Revision, table)
 	table.Notes = append(table.Notes, x.Notice())

@@ -84,6 +84,7 @@ type Exchange struct {
 	admitted  admitted
 	meters    map[*meter]struct{} // of uploads under way
 	published map[gateway.ReleaseID]*disclosure.Published
+	linkables map[gateway.ReleaseID]map[gateway.ContractID]gateway.ShareBand
 	closed    map[gateway.ReleaseID]bool // releases that never answer again: their cells are not kept
 
 	beginning sync.Mutex // held while an upload in pieces is begun
@@ -101,6 +102,7 @@ func New(ctx context.Context, o Options) (*Exchange, error) {
 		admitted:  admitted{of: map[gateway.AgencyID]int{}},
 		meters:    map[*meter]struct{}{},
 		published: map[gateway.ReleaseID]*disclosure.Published{},
+		linkables: map[gateway.ReleaseID]map[gateway.ContractID]gateway.ShareBand{},
 		closed:    map[gateway.ReleaseID]bool{},
 	}
 	if err := x.load(ctx); err != nil {

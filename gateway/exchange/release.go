@@ -38,6 +38,8 @@ type Pinned struct {
 	Counted  []Counted         `json:"counted"`
 	// Units are the contracts whose units rule 2 of disclosure.md 2.4 looks at.
 	Units []gateway.ContractID `json:"units,omitempty"`
+	// Quality is how what the release counts was reported, in bands.
+	Quality *gateway.Quality `json:"quality,omitempty"`
 }
 
 // BuildRelease counts the committed batches and protects the cells, once. It
@@ -164,6 +166,10 @@ func (x *Exchange) count(
 		return nil, gateway.Errorf(gateway.Conflict, "a batch was withdrawn while release %s was being built; build again", r.ID)
 	}
 	err = x.refuseGone(ctx, p, past) // again: one that is in neither list may have been taken back
+	if err != nil {
+		return nil, err
+	}
+	err = x.quality(ctx, p)
 	if err != nil {
 		return nil, err
 	}

@@ -297,14 +297,30 @@ func (c *change) commitBatch(ctx context.Context, id gateway.BatchID, load gatew
 	if err != nil {
 		return nil, 0, internal("sealing a receipt", err)
 	}
-	err = c.only(ctx, `UPDATE batch SET state = 'committed', seq = ?, stored = ?, refused = ?, receipt = ?, late = ?, accepted = ?
+	linkage, err := linkageText(acc.Receipt.Report)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = c.only(ctx, `UPDATE batch SET state = 'committed', seq = ?, stored = ?, refused = ?, receipt = ?, late = ?, accepted = ?, linkage = ?
 		WHERE id = ? AND load = ? AND state = 'loading'`,
-		seq, acc.Receipt.Stored, acc.Receipt.Refused, sealed, quartersText(acc.Receipt.Late), millis(c.now), id, signed(load))
+		seq, acc.Receipt.Stored, acc.Receipt.Refused, sealed, quartersText(acc.Receipt.Late), millis(c.now), linkage, id, signed(load))
 	if err != nil {
 		return nil, 0, err
 	}
 	err = c.only(ctx, `UPDATE load SET rows = ?, mac = ? WHERE id = ?`, acc.Receipt.Stored, signed(acc.MAC), signed(load))
 	return receipt, seq, err
+}
+
+// linkageText is how a batch's records point to children, as it is stored.
+func linkageText(r *gateway.Report) (string, error) {
+	if r == nil || r.Linkage == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(r.Linkage)
+	if err != nil {
+		return "", internal("encoding the linkage of a batch", err)
+	}
+	return string(text), nil
 }
 
 // makeReceipt logs the commit and proves it: the leaf commits to the receipt without

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -31,13 +32,14 @@ type storedBatch struct {
 	lease    time.Time
 	unit     int // of the key that sent it; 0: none
 	late     []gateway.Quarter
+	linkage  gateway.Linkage
 	created  time.Time
 	accepted time.Time // zero while it is not
 }
 
 const batchColumns = `batch.id, agency, key, contract, content, version, period_from, period_to, kind, reject, policy, actor,
 	state, batch.load, batch.attempt, seq, stored, refused, receipt, erased IS NOT NULL, lease, coalesce(batch.unit, 0), expected, previous,
-	late, created, accepted`
+	late, created, accepted, linkage`
 
 // A querier is a change or the read pool.
 type querier interface {
@@ -68,11 +70,11 @@ func queryBatches(ctx context.Context, from querier, where string, args ...any) 
 func scanBatch(rows *sql.Rows) (storedBatch, error) {
 	var b storedBatch
 	var content []byte
-	var from, to, late string
+	var from, to, late, linkage string
 	var load, lease, created, accepted int64
 	err := rows.Scan(&b.id, &b.agency, &b.key, &b.contract, &content, &b.version, &from, &to, &b.manifest.Kind,
 		&b.manifest.Reject, &b.policy, &b.actor, &b.state, &load, &b.attempt, &b.seq, &b.stored, &b.refused,
-		&b.sealed, &b.erased, &lease, &b.unit, &b.manifest.Records, &b.manifest.Previous, &late, &created, &accepted)
+		&b.sealed, &b.erased, &lease, &b.unit, &b.manifest.Records, &b.manifest.Previous, &late, &created, &accepted, &linkage)
 	if err != nil {
 		return storedBatch{}, err
 	}
@@ -87,6 +89,9 @@ func scanBatch(rows *sql.Rows) (storedBatch, error) {
 		b.accepted = fromMillis(accepted)
 	}
 	b.late, err = parseQuarters(late)
+	if err == nil && linkage != "" && json.Unmarshal([]byte(linkage), &b.linkage) != nil {
+		err = fmt.Errorf("batch %s is damaged", b.id)
+	}
 	return b, err
 }
 
@@ -102,7 +107,7 @@ func (b storedBatch) batch() gateway.Batch {
 	return gateway.Batch{
 		ID: b.id, Contract: b.contract, Agency: b.agency, State: b.state, Manifest: b.manifest,
 		Stored: b.stored, Refused: b.refused, Seq: b.seq, Load: b.load, Policy: b.policy, Unit: b.unit,
-		Late: b.late, Created: b.created, Accepted: b.accepted,
+		Linkage: b.linkage, Late: b.late, Created: b.created, Accepted: b.accepted,
 	}
 }
 
