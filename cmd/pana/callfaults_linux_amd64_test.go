@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"errors"
 	"flag"
@@ -31,6 +30,8 @@ var callFaults = []callFault{
 	{name: "engine killed", engine: true},
 	{name: "gateway: EIO", errno: syscall.EIO},
 	{name: "gateway: ENOSPC", errno: syscall.ENOSPC},
+	{name: "engine: EIO", engine: true, errno: syscall.EIO},
+	{name: "engine: ENOSPC", engine: true, errno: syscall.ENOSPC},
 }
 
 type callFault struct {
@@ -106,21 +107,10 @@ func (k *campaign) meddleWith(f callFault, at int) meddled {
 		k.t.Fatalf("%s: the batch is not acknowledged, or twice: %v\n%s", what, err, k.gateway.output.String())
 	}
 	k.receipts[key] = again
-	return result
-}
-
-// insist sends a batch until it is acknowledged.
-func (k *campaign) insist(key string, content []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(k.t.Context(), time.Minute)
-	defer cancel()
-	for {
-		receipt, err := k.send(ctx, key, content, false)
-		if err == nil || ctx.Err() != nil {
-			return receipt, err
-		}
-		k.retries.Add(1)
-		time.Sleep(100 * time.Millisecond)
+	if f.engine {
+		time.Sleep(200 * time.Millisecond) // a background write may have ended it just now
 	}
+	return result
 }
 
 // plantCanary makes the campaign's batches small, with the canary in each.

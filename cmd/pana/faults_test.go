@@ -362,6 +362,20 @@ func (k *campaign) send(ctx context.Context, key string, content []byte, slowly 
 	return k.agency.do(request)
 }
 
+// insist sends a batch until it is acknowledged.
+func (k *campaign) insist(key string, content []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(k.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		receipt, err := k.send(ctx, key, content, false)
+		if err == nil || ctx.Err() != nil {
+			return receipt, err
+		}
+		k.retries.Add(1)
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 func (k *campaign) request(ctx context.Context, key string, content []byte, body io.Reader) (*http.Request, error) {
 	digest := sha256.Sum256(content)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,

@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -229,13 +231,22 @@ func policySet(ctx context.Context, dir string) (*policies.Set, error) {
 	return policies.Compile(ctx, os.DirFS(dir))
 }
 
+// freeDisk is how much space there is where there is least: the engine's directory may
+// be a disk of its own.
 func (n *node) freeDisk() (uint64, error) {
-	var s unix.Statfs_t
-	err := unix.Statfs(n.config.Data, &s)
-	if err != nil {
-		return 0, err
+	least := uint64(math.MaxUint64)
+	for _, dir := range []string{n.config.Data, pathsOf(n.config.Data).engine} {
+		var s unix.Statfs_t
+		err := unix.Statfs(dir, &s)
+		if errors.Is(err, fs.ErrNotExist) && dir != n.config.Data {
+			continue // ClickHouse is elsewhere
+		}
+		if err != nil {
+			return 0, err
+		}
+		least = min(least, s.Bavail*uint64(s.Bsize)) //nolint:gosec // a block size is positive
 	}
-	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec // a block size is positive
+	return least, nil
 }
 
 // listen binds the API's address. configs has refused an address beyond this
@@ -302,7 +313,7 @@ func (n *node) serve(ctx context.Context) error {
 	case err = <-failed:
 	case <-ended:
 		abort() // no upload can come to its end any more
-		err = errors.New("the engine ended by itself; start again, nothing that was accepted is lost")
+		err = fmt.Errorf("%w; start again, nothing that was accepted is lost", n.engine.Err())
 	}
 	drain, cancel := context.WithTimeout(base, n.config.Drain)
 	defer cancel()

@@ -14,6 +14,8 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
+const passing = "the warehouse cannot do that now; try again later"
+
 // internal describes a failure by what we were doing and the server's code.
 // The texts of the server and of the driver are dropped here, because both echo
 // data: ClickHouse prints the values that it could not parse or insert. Contexts'
@@ -36,7 +38,7 @@ func internal(doing string, err error) error {
 		cause = context.DeadlineExceeded
 	}
 	if engineFailed(err) {
-		kind, detail = gateway.Unavailable, "the warehouse cannot do that now; try again later"
+		kind, detail = gateway.Unavailable, passing
 	}
 	return &gateway.Error{Kind: kind, Detail: detail, Err: fmt.Errorf("warehouse: %s: %w", doing, cause)}
 }
@@ -61,6 +63,22 @@ var diskCodes = map[proto.Error]bool{
 	proto.ErrCannotReadFromFileDescriptor: true, proto.ErrCannotWriteToFileDescriptor: true, proto.ErrCannotOpenFile: true,
 	proto.ErrCannotCloseFile: true, proto.ErrCannotSeekThroughFile: true, proto.ErrCannotTruncateFile: true,
 	proto.ErrCannotFsync: true, proto.ErrNotEnoughSpace: true, proto.ErrSystemError: true, proto.ErrStdException: true,
+}
+
+// damagedCodes are ClickHouse's for a part that does not hold what it should: it reads
+// less than there is (33, 32, 246), or something else (40, 228).
+var damagedCodes = map[int32]bool{32: true, 33: true, 40: true, 228: true, 246: true}
+
+// unverified is internal for a load that cannot be read back. Nothing was acknowledged
+// yet, so that whatever the disk has done to it, sending again mends it.
+func unverified(c gateway.ContractID, err error) error {
+	if !damagedCodes[code(err)] {
+		return internal("verifying a load of "+string(c), err)
+	}
+	return &gateway.Error{
+		Kind: gateway.Unavailable, Detail: passing,
+		Err: fmt.Errorf("warehouse: a load of %s cannot be read back: ClickHouse error %d", c, code(err)),
+	}
 }
 
 // broken describes a failure that is ours to explain.

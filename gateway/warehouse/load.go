@@ -279,7 +279,7 @@ func (l *Load) verify(ctx context.Context) (parts uint64, err error) {
 	query := "SELECT " + strings.Join(selected, ", ") + " FROM " + l.table + " WHERE " + l.where()
 	err = l.conn.QueryRow(ctx, query).Scan(scan...)
 	if err != nil {
-		return 0, internal("verifying a load of "+string(l.contract), orContext(ctx, err))
+		return 0, unverified(l.contract, orContext(ctx, err))
 	}
 	if stored[1] != l.rows {
 		return 0, broken("a load of %s holds %d rows, %d were sent", l.contract, stored[1], l.rows)

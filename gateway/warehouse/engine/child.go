@@ -22,6 +22,7 @@ const statements = "SYSTEM START LISTEN TCP; " +
 const (
 	exitParentGone = 0
 	exitFailed     = 3
+	exitDisk       = 4 // by the guard: a write to a file failed
 )
 
 // Child runs the engine and never returns if this process was started as one;
@@ -60,6 +61,9 @@ func endWith(parent io.Reader) {
 	os.Exit(exitParentGone)
 }
 
+// entry is the library's function that is ClickHouse's command line.
+const entry = "chdb_query_cmdline"
+
 // run loads the library and turns this process into a ClickHouse server. The
 // call returning at all is a failure: ClickHouse said why on standard error.
 func run(library, config string) {
@@ -67,9 +71,13 @@ func run(library, config string) {
 	if err != nil {
 		fail("the library cannot be loaded: " + err.Error())
 	}
-	symbol, err := purego.Dlsym(handle, "chdb_query_cmdline")
+	symbol, err := purego.Dlsym(handle, entry)
 	if err != nil {
 		fail("the library is not the one that this program knows: " + err.Error())
+	}
+	err = guardWrites(library, handle)
+	if err != nil {
+		fail(err.Error())
 	}
 	var query func(argc int32, argv **byte) uintptr
 	purego.RegisterFunc(&query, symbol)

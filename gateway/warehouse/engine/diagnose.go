@@ -46,11 +46,13 @@ var (
 	namePattern = regexp.MustCompile(`\(([A-Z][A-Z0-9_]{2,63})\)`)
 )
 
+const diskHint = "its disk is full, read-only or fails; mend that first"
+
 var hints = map[int]string{
 	codeCannotOpenFile: "another engine runs on this data directory; stop it first",
 	codeNetwork:        "no free port on 127.0.0.1 could be had",
 	241:                "the memory limit is too low for it; raise it",
-	243:                "the disk is full",
+	243:                diskHint,
 }
 
 // diagnose turns the beginning of a child's standard error into one error.

@@ -32,7 +32,12 @@
 // however the parent ends: its standard input is a pipe that only the parent
 // holds. A crash of the engine does not harm the parent: [Engine.Done] is closed.
 //
-// It needs Linux with /dev/ptmx: the launcher outlives a stranger's failed
+// It also ends when a write to a file fails, because the disk is full for one. The
+// library would drop what was not written and go on, and acknowledge what it then loses
+// at its next start; so the child guards what the library calls to write, and ends the
+// process with everything that was acknowledged on disk. [Engine.Err] says so.
+//
+// It needs Linux on amd64, for that guard, with /dev/ptmx: the launcher outlives a stranger's failed
 // handshake only when its standard input is a terminal, so the child makes itself one.
 //
 // The package does not create databases, does not restart a dead engine, and does
@@ -237,6 +242,19 @@ func (e *Engine) Password(u User) string { return e.password(u) }
 // Done returns a channel that is closed when the engine has ended, by Stop or
 // by itself.
 func (e *Engine) Done() <-chan struct{} { return e.child.done }
+
+// Err says why the engine has ended by itself. It is nil while it runs.
+func (e *Engine) Err() error {
+	select {
+	case <-e.Done():
+	default:
+		return nil
+	}
+	if e.child.diskFailed() {
+		return errors.New("engine: it ended before it would lose data: " + diskHint)
+	}
+	return errors.New("engine: it ended by itself")
+}
 
 // Pid returns the process id of the child.
 func (e *Engine) Pid() int { return e.child.cmd.Process.Pid }

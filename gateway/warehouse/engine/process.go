@@ -75,11 +75,17 @@ func (c *child) awaitListening(ctx context.Context) error {
 		// The launcher goes on to a prompt after an error; it is not awaited.
 		return c.abandon()
 	case <-c.done:
+		if c.diskFailed() {
+			return &StartError{hint: diskHint}
+		}
 		return diagnose(c.complaint.text())
 	case <-ctx.Done():
 		return fmt.Errorf("engine: ClickHouse did not come up: %w", context.Cause(ctx))
 	}
 }
+
+// diskFailed reports whether a child that has ended did so because it could not write.
+func (c *child) diskFailed() bool { return c.cmd.ProcessState.ExitCode() == exitDisk }
 
 // abandon gives the child a moment to finish its complaint, then ends it.
 func (c *child) abandon() error {
