@@ -70,6 +70,7 @@ func New(o Options) (http.Handler, error) {
 	r.MethodNotAllowed(s.public(func(*http.Request) (answer, error) { return answer{}, errNoMethod }))
 	r.Get("/healthz", s.public(func(*http.Request) (answer, error) { return text("ok\n"), nil }))
 	r.Get("/readyz", s.public(s.ready))
+	r.Get("/openapi.json", s.public(s.openapi))
 	r.Route("/v1", s.routes)
 	r.Get("/log/checkpoint", s.public(s.paced(s.logCheckpoint)))
 	r.Get("/log/tile/entries/*", s.handle(s.may(gateway.ActReadAudit, s.logEntries)))
@@ -102,7 +103,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// routes are listed in the README too. What a route reads of a request is read
+// routes are in openapi.yaml too, where a test looks for them, and in the README. What a route reads of a request is read
 // only after the caller may try the act at all; where policy wants to see the
 // release first, the act is the nearest that needs none.
 func (s *server) routes(r chi.Router) {

@@ -31,6 +31,7 @@ type call struct {
 	header       map[string]string
 	body         io.Reader
 	content      string // instead of body
+	loose        bool   // taken, though the document of the API does not promise it
 }
 
 // A reply is what came back, read to its end.
@@ -48,6 +49,7 @@ func (s *stack) do(t *testing.T, c call) reply {
 		t.Fatalf("%s %s: %v", c.method, c.path, err)
 	}
 	r.check(t)
+	r.hold(t, c, s.url+c.path)
 	return r
 }
 

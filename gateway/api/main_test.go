@@ -46,6 +46,7 @@ const canary = "canary-zolotinka-871231300019"
 type stack struct {
 	verifier note.Verifier // of the ledger
 	server   *http.Server
+	handler  http.Handler // of the API
 	url      string
 	addr     string // of its listener
 	log      *logged
@@ -138,7 +139,8 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 	eo.Inbox = must(inbox.New(io))(t)
 	s.inbox = io.Dir
 	ao.Exchange = must(exchange.New(t.Context(), eo))(t)
-	s.serve(t, must(api.New(ao))(t), log)
+	s.handler = must(api.New(ao))(t)
+	s.serve(t, s.handler, log)
 	s.register(t)
 	return s
 }
