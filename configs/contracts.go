@@ -46,6 +46,7 @@ type fieldFile struct {
 	Event        bool                `yaml:"event"`
 	Refused      bool                `yaml:"refused"`
 	Column       string              `yaml:"column"`
+	NamePart     gateway.NamePart    `yaml:"name_part"`
 }
 
 type conditionFile struct {

@@ -41,7 +41,7 @@ var (
 func (r *contractReader) field(p placedField) gateway.Field {
 	f := gateway.Field{
 		Name: p.Name, Title: p.Title, Class: p.Class, Multi: p.Multi, Forms: p.Forms, Required: p.Required,
-		MaxBytes: p.MaxBytes, Event: p.Event, Refused: p.Refused, Column: p.Column, List: r.lists[p.List],
+		MaxBytes: p.MaxBytes, Event: p.Event, Refused: p.Refused, Column: p.Column, List: r.lists[p.List], Part: p.NamePart,
 	}
 	var typed, placed bool
 	if f.Type, typed = fieldTypes[p.Type]; !typed {
@@ -81,6 +81,12 @@ func checkKeys(f *gateway.Field, p placedField) {
 		p.at.at("max_bytes").bad("field %s needs max_bytes from 1 to %d", f.Name, maxTextBytes)
 	case (!bytes || f.Refused) && f.MaxBytes != 0:
 		p.at.at("max_bytes").bad("max_bytes is for text and identifiers that are read")
+	}
+	switch {
+	case f.Part != "" && f.Part != gateway.FamilyName && f.Part != gateway.GivenName:
+		p.at.at("name_part").bad("name_part is %s or %s", gateway.FamilyName, gateway.GivenName)
+	case f.Part != "" && (f.Type != gateway.TypeText || f.Refused || f.Class != "name"):
+		p.at.at("name_part").bad("name_part is for text of the class name")
 	}
 	if f.Multi && f.Type != gateway.TypeCode {
 		p.at.at("multi").bad("multi is for codes")
@@ -221,6 +227,11 @@ func checkFields(c *gateway.Contract, placed []placedField, top place) {
 		columns[f.Column] = f.Name
 		if f.When != nil {
 			checkCondition(c, f, at.at("required_when"))
+		}
+	}
+	for _, part := range []gateway.NamePart{gateway.FamilyName, gateway.GivenName} {
+		if n := len(c.Parts(part)); n > 1 {
+			top.at("fields").bad("contract %s has %d fields of the name part %s; it may have one", c.ID, n, part)
 		}
 	}
 	if events != 1 {

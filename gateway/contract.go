@@ -53,7 +53,17 @@ type Field struct {
 	Event    bool       // of TypeDate: the date that is the event's own
 	Refused  bool       // the column itself is refused at the door: free text
 	Column   string     // name under which it is stored; "" when it never is
+	Part     NamePart   // of TypeText: the part of the child's name that it holds; "" is none
 }
+
+// NamePart is a part of a child's name, of which a fallback key may be made.
+type NamePart string
+
+// The parts of names. Patronymics are optional, so no key is made of them.
+const (
+	FamilyName NamePart = "family"
+	GivenName  NamePart = "given"
+)
 
 // FieldType is the form of a field's values.
 type FieldType uint8
@@ -126,6 +136,14 @@ const (
 	ColumnAge     = "age"     // age band at the event
 	ColumnSex     = "sex"
 	ColumnRegion  = "region"
+	ColumnAbsent  = "child_id_absent_reason" // why a row has no IIN
+)
+
+// Codes of why a row has no IIN that forbid to find the child by other means: who asked
+// not to be known, or refused the number, is not to be known by name.
+const (
+	AbsentAnonymous = "ANON_CONTACT"
+	AbsentRefused   = "REFUSED"
 )
 
 // Layout returns the stored columns of the contract: pid, rnd, chk, quarter, and
@@ -159,6 +177,18 @@ func (f *Field) columnType() ColumnType {
 		return Uint16
 	}
 	return Uint8
+}
+
+// Parts returns the fields that hold a part of the child's name. A contract that configs
+// has accepted has one at most.
+func (c *Contract) Parts(part NamePart) []*Field {
+	var fields []*Field
+	for i := range c.Fields {
+		if c.Fields[i].Part == part {
+			fields = append(fields, &c.Fields[i])
+		}
+	}
+	return fields
 }
 
 // RecordID returns the field that is the agency's own id of a record, or nil: the first

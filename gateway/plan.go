@@ -18,7 +18,10 @@ type FieldPlan struct {
 	Domain string // Pseudonymise: the pseudonym domain
 	Keep   int    // Generalise of codes: leading characters kept; 0 means all of the list's
 	Cuts   []int  // Generalise of integers: lower bounds of the bands, ascending, the first <= Min
-	Day    bool   // Generalise of dates: store the shifted day; else the quarter alone (event date) or nothing
+	// Fallback, of an IIN that is pseudonymised, is the domain of the key made of names,
+	// birth date and sex where a row has no IIN; "": such rows point to nobody.
+	Fallback string
+	Day      bool // Generalise of dates: store the shifted day; else the quarter alone (event date) or nothing
 }
 
 // An Action is what is done to a field. The zero Action is Drop: a field that

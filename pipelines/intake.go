@@ -113,6 +113,9 @@ func (f *intake) worker() (*stream, error) {
 	s := *f.compiled.schema
 	s.columns = slices.Clone(s.columns)
 	st.schema, st.intake, st.lot = &s, f, &lot{}
+	if st.fallback.make != nil {
+		st.fallback.key = st.fallback.make()
+	}
 	st.slots = make([]slot, len(s.columns)+2)
 	st.facts.slots = st.slots
 	if f.csv != nil {

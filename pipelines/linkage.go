@@ -22,6 +22,8 @@ func (st *stream) linkOf() linkClass {
 		return linkDisagrees
 	case st.slots[st.schema.iin].ok:
 		return linkIdentified
+	case st.named:
+		return linkFallback
 	}
 	return linkNone
 }

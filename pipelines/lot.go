@@ -28,6 +28,7 @@ type lot struct {
 	images []byte
 	iins   []pseudonym.Span // of each row; empty: none
 	rests  []pseudonym.Span // of each row of a blind file that is written
+	names  []unnumbered     // rows that point to a child by name, ascending
 	drops  []int            // rows, ascending
 	pids   [][16]byte
 	shifts []uint16
@@ -68,6 +69,7 @@ func (l *lot) reset() {
 func (l *lot) empty() {
 	l.rows, l.laid = 0, 0
 	l.images, l.iins, l.rests, l.drops = l.images[:0], l.iins[:0], l.rests[:0], l.drops[:0]
+	l.names = l.names[:0]
 }
 
 // left is how many rows no block has yet.
@@ -93,6 +95,7 @@ func (l *lot) drop(record int) {
 
 // pack closes the gaps that dropped rows leave.
 func (l *lot) pack(width int) {
+	l.keepNames(l.drops)
 	to := 0
 	for row := range l.rows {
 		if len(l.drops) > 0 && l.drops[0] == row {
@@ -143,6 +146,7 @@ func (st *stream) hash(ctx context.Context) error {
 				st.link(l.images[i*width:][:width], &l.pids[i], l.shifts[i])
 			}
 		}
+		st.linkByName()
 	}
 	st.hasher.RowMACs(l.checks, l.images)
 	return nil

@@ -184,7 +184,10 @@ func Open(ctx context.Context, r io.Reader, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling contract %s: %w", o.Contract.ID, err)
 	}
-	if err = st.prepareBlind(&o); err != nil {
+	if err = st.prepareBlind(&o); err == nil {
+		err = st.prepareFallback(&o)
+	}
+	if err != nil {
 		return nil, err
 	}
 	domain := st.program.domain

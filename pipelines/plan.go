@@ -42,6 +42,7 @@ type program struct {
 	record    int    // offset of the record's pseudonym; -1: it is not kept
 	pid       bool   // the IIN becomes the pid
 	domain    string // of the pid
+	fallback  string // of the key of names; "": there is none
 	quarter   bool   // of the event
 	bandBirth bool   // the age band may come from a birth date
 	bandAge   bool   // the age band may come from an age
@@ -175,7 +176,7 @@ func (p *program) add(s *schema, i int, fp *gateway.FieldPlan) error {
 	wants := gateway.ID
 	switch f.Type {
 	case gateway.TypeIIN:
-		p.pid, p.domain = true, fp.Domain
+		p.pid, p.domain, p.fallback = true, fp.Domain, fp.Fallback
 		return nil
 	case gateway.TypeIdentifier:
 		st.kind = storeKey

@@ -137,6 +137,10 @@ func (st *stream) put() {
 		iin = l.keep(st.cell(st.schema.iin))
 	}
 	l.iins = append(l.iins, iin)
+	if st.named {
+		l.names = append(l.names, unnumbered{l.rows - 1, st.innerByName})
+		linked = true
+	}
 	if st.blindTo != nil {
 		st.keepRest()
 	}

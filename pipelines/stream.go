@@ -27,6 +27,8 @@ type stream struct {
 	blind   bool      // the file has inner pseudonyms
 	blindTo io.Writer // where a blind file is written; nil: blocks are filled
 
+	fallback fallback
+
 	today       gateway.Day
 	from, to    gateway.Day
 	rejectBatch bool
@@ -44,6 +46,8 @@ type stream struct {
 	age, days    slot
 	ageFromBirth bool
 	disagrees    bool // birth date or sex with the IIN
+	named        bool // the child is known by name, by this inner pseudonym
+	innerByName  [16]byte
 	bad          bool
 
 	sinks sinks
@@ -148,6 +152,7 @@ func (st *stream) decodeRecords(ctx context.Context, most int) error {
 			l.recordIDs = append(l.recordIDs, pseudonym.Span{})
 		}
 		if st.row() {
+			st.innerByName, st.named = st.byName()
 			last := &l.records[len(l.records)-1]
 			last.good, last.link = true, st.linkOf()
 			if !refusing {

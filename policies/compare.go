@@ -129,6 +129,9 @@ func treatment(p gateway.FieldPlan) string {
 	if p.Domain != "" {
 		text += " in the domain " + p.Domain
 	}
+	if p.Fallback != "" {
+		text += ", by names in the domain " + p.Fallback + " where there is none"
+	}
 	switch {
 	case p.Keep != 0:
 		text += fmt.Sprintf(" to %d characters", p.Keep)
@@ -151,6 +154,10 @@ func direction(before, after gateway.FieldPlan) Direction {
 		return Stronger
 	case before.Do != after.Do || before.Domain != after.Domain:
 		return Other
+	case before.Fallback != after.Fallback && before.Fallback != "" && after.Fallback != "":
+		return Other
+	case before.Fallback != after.Fallback:
+		return either(after.Fallback != "") // children are linked who were not
 	case before.Day != after.Day:
 		return either(after.Day)
 	case before.Keep != after.Keep:

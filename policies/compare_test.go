@@ -52,6 +52,11 @@ func TestCompare(t *testing.T) {
 			edit(t, `"days_absent_30d": [0, 1, 4, 11]`, `"days_absent_30d": [0, 1, 2, 4, 11]`),
 			"education.days_absent_30d: generalise to bands from 0 1 4 11 → generalise to bands from 0 1 2 4 11 — weaker", policies.Weaker, policies.Stronger,
 		},
+		"keys of names": {
+			edit(t, `"fallback_key": {"domain": "child_name", "contracts": []}`, `"fallback_key": {"domain": "child_name", "contracts": ["helpline"]}`),
+			"helpline.child_iin: pseudonymise in the domain child → pseudonymise in the domain child, by names in the domain child_name where there is none — weaker",
+			policies.Weaker, policies.Stronger,
+		},
 		"other bands": {
 			edit(t, `"days_absent_30d": [0, 1, 4, 11]`, `"days_absent_30d": [0, 2, 4, 11]`),
 			"education.days_absent_30d: generalise to bands from 0 1 4 11 → generalise to bands from 0 2 4 11 — other", policies.Other, policies.Other,

@@ -78,19 +78,19 @@ func decodePlan(c *gateway.Contract, answer any) (gateway.Plan, error) {
 
 func decodeField(what string, f *gateway.Field, value any) (gateway.FieldPlan, string, error) {
 	var d struct {
-		Do, Domain, Because string
-		Keep                *int
-		Cuts                []int
-		Day                 bool
+		Do, Domain, Fallback, Because string
+		Keep                          *int
+		Cuts                          []int
+		Day                           bool
 	}
-	if err := strict(what, value, &d, "do", "domain", "because", "keep", "cuts", "day"); err != nil {
+	if err := strict(what, value, &d, "do", "domain", "fallback", "because", "keep", "cuts", "day"); err != nil {
 		return gateway.FieldPlan{}, "", err
 	}
 	action, ok := gateway.ParseAction(d.Do)
 	if !ok {
 		return gateway.FieldPlan{}, "", invalid("policy: %s: %q is not an action", what, d.Do)
 	}
-	p := gateway.FieldPlan{Field: f.Name, Do: action, Domain: d.Domain, Cuts: d.Cuts, Day: d.Day}
+	p := gateway.FieldPlan{Field: f.Name, Do: action, Domain: d.Domain, Fallback: d.Fallback, Cuts: d.Cuts, Day: d.Day}
 	if d.Keep != nil {
 		p.Keep = *d.Keep
 	}
@@ -113,6 +113,8 @@ func misfit(f *gateway.Field, p gateway.FieldPlan) string {
 	switch {
 	case p.Do != gateway.Pseudonymise && p.Domain != "":
 		return "only pseudonyms have a domain"
+	case p.Fallback != "" && (p.Do != gateway.Pseudonymise || f.Type != gateway.TypeIIN):
+		return "only the pseudonym of an identification number has a fallback"
 	case p.Do != gateway.Generalise && (p.Keep != 0 || p.Cuts != nil || p.Day):
 		return "only a generalisation has parameters"
 	case p.Do == gateway.Drop && f.Event:
@@ -145,6 +147,8 @@ func misfitPseudonym(f *gateway.Field, p gateway.FieldPlan) string {
 		return "only identifiers can be pseudonymised"
 	case !domainName.MatchString(p.Domain):
 		return "a pseudonym needs a domain, like child"
+	case p.Fallback != "" && !domainName.MatchString(p.Fallback):
+		return "a fallback is a domain, like child_name"
 	}
 	return ""
 }

@@ -62,6 +62,14 @@ var fieldFloors = []fieldFloor{
 			return p.Do == gateway.Pseudonymise && (f.Type == gateway.TypeIIN) != (p.Domain == "child")
 		},
 	},
+	// domain.md 3 and 3.1: a key of names is another pseudonym than one of a number; in
+	// one domain two children could be one, and nobody could tell which links are weak.
+	{
+		Floor{"fallback", "a key of names is made in a domain of its own, where there is no identification number"},
+		func(f *gateway.Field, p gateway.FieldPlan) bool {
+			return p.Fallback != "" && (f.Type != gateway.TypeIIN || p.Fallback == p.Domain || oneOf(p.Fallback, "child", "record", "referral"))
+		},
+	},
 	// domain.md 3: free text cannot be made safe by a rule; names are of no use to a
 	// count; a village school identifies the child.
 	{

@@ -25,6 +25,7 @@ type FieldReading struct {
 	Class   string            `json:"class"`
 	Do      string            `json:"do"`
 	Domain  string            `json:"domain,omitempty"`
+	Names   string            `json:"by_names_in,omitempty"` // domain of the fallback key
 	Keep    int               `json:"characters,omitempty"`
 	Cuts    []int             `json:"bands_from,omitempty"`
 	Day     bool              `json:"quarter_and_shifted_day,omitempty"`
@@ -37,6 +38,9 @@ func (f FieldReading) Done() string {
 	text := f.Do
 	if f.Domain != "" {
 		text += " in the domain " + f.Domain
+	}
+	if f.Names != "" {
+		text += ", by names in the domain " + f.Names + " where there is none"
 	}
 	if f.Keep > 0 {
 		text += fmt.Sprintf(" to %d characters", f.Keep)
@@ -77,7 +81,7 @@ func (s *Set) Read(ctx context.Context, c *gateway.Contract) (Reading, error) {
 	reading := Reading{Contract: c.ID, Version: c.Version, Revision: s.revision, Rows: s.readRows(c.ID, plan.Refuse)}
 	for i, f := range plan.Fields {
 		field := FieldReading{
-			Field: f.Field, Class: c.Fields[i].Class, Do: f.Do.String(), Domain: f.Domain, Keep: f.Keep, Cuts: f.Cuts, Day: f.Day,
+			Field: f.Field, Class: c.Fields[i].Class, Do: f.Do.String(), Domain: f.Domain, Names: f.Fallback, Keep: f.Keep, Cuts: f.Cuts, Day: f.Day,
 			Because: plan.Because[i],
 		}
 		field.Rule, err = s.decidedBy(ctx, c, i, plan.Because[i])

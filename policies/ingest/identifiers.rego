@@ -11,11 +11,11 @@ package ingest.identifiers
 #   The child's identification number becomes a keyed pseudonym, so that the
 #   sectors' records of one child can be counted together; the number itself is
 #   never stored.
-treatment["child_id"] := {
+treatment["child_id"] := object.union({
 	"do": "pseudonymise",
 	"domain": "child",
 	"because": rego.metadata.rule().description,
-}
+}, data.ingest.fallback.key)
 
 # METADATA
 # description: |
