@@ -32,8 +32,9 @@ type keys struct {
 	changing sync.Mutex
 	// flip is held, shared, between reading of a batch's load and writing of its marker.
 	flip sync.RWMutex
-	// copying is held while one batch is copied, or one that was withdrawn is erased.
-	copying sync.Mutex
+	// copying is held, shared, while a batch is copied, and alone while one that was
+	// withdrawn is erased, or a child.
+	copying sync.RWMutex
 	// builds is held, one of many, by a build, and as a whole where a rotation ends.
 	builds *semaphore.Weighted
 	fenced bool // guarded by Exchange.mu: a rotation is about to end, uploads are to wait

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -66,7 +67,9 @@ type rotating struct {
 	x        *Exchange
 	rot      registry.Rotation
 	progress func(rows uint64)
-	result   Rotated
+
+	mu     sync.Mutex // guards what follows, and calls of progress
+	result Rotated
 }
 
 func (r *rotating) run(ctx context.Context) error {
@@ -164,6 +167,11 @@ func (r *rotating) fail(ctx context.Context, why error) error {
 	return why
 }
 
+// copiesAtOnce is how many batches are copied at once. A copy of a small batch is waiting
+// for disks, the engine's and the registry's, several times one after another: what they
+// wait for together costs little more than what one waits for.
+const copiesAtOnce = 4
+
 // copyAll copies every accepted batch that has no copy yet.
 func (r *rotating) copyAll(ctx context.Context) error {
 	for {
@@ -171,20 +179,41 @@ func (r *rotating) copyAll(ctx context.Context) error {
 		if err != nil || len(left) == 0 {
 			return err
 		}
-		for _, k := range left {
-			err = r.copy(ctx, k)
+		err = r.copyThese(ctx, left)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// copyThese waits for every copy that it began, so that none goes on after an error.
+func (r *rotating) copyThese(ctx context.Context, left []registry.Rekey) error {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(copiesAtOnce)
+	for _, k := range left {
+		if within.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			err := guarded("a copy", func() error { return r.copy(within, k) })
 			if err != nil {
 				return fmt.Errorf("rotating batch %s: %w", k.Batch, err)
 			}
-		}
+			return nil
+		})
 	}
+	err := group.Wait()
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
 }
 
 // copy makes the new load of one batch, and its marker, which counts from the flip on. A
 // batch that is withdrawn meanwhile is left to those who erase it.
 func (r *rotating) copy(ctx context.Context, k registry.Rekey) error {
-	r.x.keys.copying.Lock()
-	defer r.x.keys.copying.Unlock()
+	r.x.keys.copying.RLock()
+	defer r.x.keys.copying.RUnlock()
 	k, err := r.x.Registry.BeginRekey(ctx, r.rot.Generation, k)
 	if errors.Is(err, gateway.Conflict) {
 		return nil
@@ -206,12 +235,18 @@ func (r *rotating) copy(ctx context.Context, k registry.Rekey) error {
 	if err != nil {
 		return err
 	}
+	r.copied(sums.Rows)
+	return r.x.Registry.FinishRekey(ctx, r.rot.Generation, k, sums.MAC)
+}
+
+func (r *rotating) copied(rows uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.result.Batches++
-	r.result.Rows += sums.Rows
+	r.result.Rows += rows
 	if r.progress != nil {
 		r.progress(r.result.Rows)
 	}
-	return r.x.Registry.FinishRekey(ctx, r.rot.Generation, k, sums.MAC)
 }
 
 // stream reads a load, moves its pids to the new key, and stores it under the new id.
@@ -224,7 +259,7 @@ func (r *rotating) stream(ctx context.Context, contract *gateway.Contract, k reg
 		return warehouse.Sums{}, err
 	}
 	defer load.Abort()
-	workers := max(1, runtime.GOMAXPROCS(0))
+	workers := max(1, runtime.GOMAXPROCS(0)/copiesAtOnce)
 	free, full, ready := make(chan *gateway.Block, workers+3), make(chan *gateway.Block), make(chan *gateway.Block)
 	for range cap(free) {
 		free <- gateway.NewBlock(contract.Layout())

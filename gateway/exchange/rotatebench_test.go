@@ -17,10 +17,10 @@ import (
 	"github.com/pana-exchange/pana/pipelines/synth"
 )
 
-// rotatedRows is how many rows TestQuestionsDuringRotation rotates:
+// rotatedRows is how many rows TestQuestionsDuringRotation and BenchmarkRotation rotate:
 // go test ./gateway/exchange -run QuestionsDuringRotation -rotated-rows 1000000 -v is
 // the long form.
-var rotatedRows = flag.Int("rotated-rows", 0, "rows that are rotated while questions are asked; 0 is 100,000, or 10,000 in short runs")
+var rotatedRows = flag.Int("rotated-rows", 0, "rows that are rotated; 0 is what the test or benchmark says")
 
 // Twenty questions a second, before, during and after a rotation, have one answer, byte
 // for byte: they are answered from published cells in memory (trust.md 6.7).
@@ -105,12 +105,17 @@ func (g *gate) fill(tb testing.TB, rows int) int {
 	return stored
 }
 
-// BenchmarkRotation reports the rows a second of whole rotations of a million rows: read,
+// BenchmarkRotation reports the rows a second of whole rotations of a million rows, or of
+// -rotated-rows: read,
 // each row's MAC checked, pid moved, MAC made again, loaded with fsync, verified, marked
 // and flipped; without the erasure after it.
 func BenchmarkRotation(b *testing.B) {
 	g, _ := rotatable(b, realTime)
-	g.fill(b, 1_000_000)
+	n := *rotatedRows
+	if n == 0 {
+		n = 1_000_000
+	}
+	g.fill(b, n)
 	rows, took := uint64(0), time.Duration(0)
 	for b.Loop() {
 		r := g.rotate(b)
