@@ -23,7 +23,7 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
-//go:embed messages/*.yaml contracts/*.yaml codelists/*.csv codelists/codelists.yaml cubes/*.yaml
+//go:embed messages/*.yaml contracts/*.yaml codelists/*.csv codelists/codelists.yaml cubes/*.yaml cubes/shared/*.yaml
 var embedded embed.FS
 
 // sectors are contracts with the code lists that they use.

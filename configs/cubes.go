@@ -33,18 +33,10 @@ type cubeFile struct {
 		Yearly string `yaml:"yearly"`
 		Delta  string `yaml:"delta"`
 	} `yaml:"public"`
-	Dimensions []dimensionFile `yaml:"dimensions"`
-	Cubes      []struct {
-		ID         string            `yaml:"id"`
-		Title      gateway.Text      `yaml:"title"`
-		Grain      gateway.Grain     `yaml:"grain"`
-		Dimensions []string          `yaml:"dimensions"`
-		Cap        int               `yaml:"cap"`
-		Apart      [][]string        `yaml:"apart"`
-		Caps       map[string]int    `yaml:"caps"`
-		Measures   []gateway.Measure `yaml:"measures"`
-		Values     []string          `yaml:"values"`
-	} `yaml:"cubes"`
+	Include    string              `yaml:"include"`
+	Dimensions []dimensionFile     `yaml:"dimensions"`
+	Cubes      []cubeItem          `yaml:"cubes"`
+	Indicators []indicatorFile     `yaml:"indicators"`
 	Values     []valueFile         `yaml:"values"`
 	Gate       *gateFile           `yaml:"gate"`
 	Impossible []map[string]string `yaml:"impossible"`
@@ -52,6 +44,18 @@ type cubeFile struct {
 		If   map[string]string `yaml:"if"`
 		Then map[string]string `yaml:"then"`
 	} `yaml:"implied"`
+}
+
+type cubeItem struct {
+	ID         string            `yaml:"id"`
+	Title      gateway.Text      `yaml:"title"`
+	Grain      gateway.Grain     `yaml:"grain"`
+	Dimensions []string          `yaml:"dimensions"`
+	Cap        int               `yaml:"cap"`
+	Apart      [][]string        `yaml:"apart"`
+	Caps       map[string]int    `yaml:"caps"`
+	Measures   []gateway.Measure `yaml:"measures"`
+	Values     []string          `yaml:"values"`
 }
 
 type dimensionFile struct {
@@ -75,12 +79,14 @@ type sourceFile struct {
 	Start   gateway.ContractID              `yaml:"start"`
 	Targets map[gateway.ContractID][]string `yaml:"targets"`
 	Days    int                             `yaml:"days"`
+	Paths   []pathFile                      `yaml:"paths"`
 }
 
 type nodeFile struct {
 	Code    string       `yaml:"code"`
 	Title   gateway.Text `yaml:"title"`
 	Members []string     `yaml:"members"`
+	Outcome *outcomeFile `yaml:"outcome"`
 }
 
 // Definitions returns all embedded release definitions by name.
@@ -153,12 +159,16 @@ func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contr
 	from, to := r.window()
 	r.def = &gateway.Definition{Lineage: r.file.Lineage, V: r.file.V, From: from, To: to}
 	r.readProfile()
-	for i := range r.file.Dimensions {
-		r.readDimension(&r.file.Dimensions[i], r.top.at("dimensions").at(i))
+	r.include(fsys, file)
+	for i, f := range r.parts {
+		for j := range f.Dimensions {
+			r.readDimension(&f.Dimensions[j], r.tops[i].at("dimensions").at(j))
+		}
 	}
 	r.readValues()
 	r.readCubes()
 	r.readFacts()
+	r.readIndicators()
 	r.readGate()
 	if err := r.found.err(); err != nil {
 		return nil, err
@@ -178,6 +188,10 @@ type cubeReader struct {
 	contracts []*gateway.Contract
 	def       *gateway.Definition
 	found     *problems
+	// parts are what the file includes and the file, with their tops.
+	parts []*cubeFile
+	tops  []place
+	paths []gateway.Path // of the dimension at hand
 }
 
 func (r *cubeReader) window() (from, to gateway.Quarter) {
@@ -197,28 +211,25 @@ func (r *cubeReader) window() (from, to gateway.Quarter) {
 }
 
 func (r *cubeReader) readCubes() {
-	if len(r.file.Cubes) == 0 {
+	used := map[string]bool{}
+	for i, part := range r.parts {
+		for j := range part.Cubes {
+			r.readCube(&part.Cubes[j], r.tops[i].at("cubes").at(j))
+		}
+	}
+	if len(r.def.Cubes) == 0 {
 		r.top.bad("no cube is defined")
 	}
-	used := map[string]bool{}
-	for i, f := range r.file.Cubes {
-		at := r.top.at("cubes").at(i)
-		c := gateway.Cube{
-			ID: f.ID, Title: f.Title, Grain: f.Grain, Dimensions: f.Dimensions,
-			Cap: f.Cap, Apart: f.Apart, Caps: f.Caps, Measures: f.Measures, Values: f.Values,
-		}
-		if !namePattern.MatchString(c.ID) || r.def.Cube(c.ID) != nil {
-			at.at("id").bad("cube id %q does not match %s, or is given twice", c.ID, namePattern)
-		}
-		r.checkCube(&c, at)
+	for _, c := range r.def.Cubes {
 		for _, name := range c.Dimensions {
 			used[name] = true
 		}
-		r.def.Cubes = append(r.def.Cubes, c)
 	}
-	for i, d := range r.file.Dimensions {
-		if !used[d.Name] {
-			r.top.at("dimensions").at(i).bad("no cube uses dimension %s", d.Name)
+	for i, part := range r.parts {
+		for j, d := range part.Dimensions {
+			if !used[d.Name] {
+				r.tops[i].at("dimensions").at(j).bad("no cube uses dimension %s", d.Name)
+			}
 		}
 	}
 	for i, v := range r.file.Values {
@@ -226,6 +237,18 @@ func (r *cubeReader) readCubes() {
 			r.top.at("values").at(i).bad("no cube uses value %s", v.ID)
 		}
 	}
+}
+
+func (r *cubeReader) readCube(f *cubeItem, at place) {
+	c := gateway.Cube{
+		ID: f.ID, Title: f.Title, Grain: f.Grain, Dimensions: f.Dimensions,
+		Cap: f.Cap, Apart: f.Apart, Caps: f.Caps, Measures: f.Measures, Values: f.Values,
+	}
+	if !namePattern.MatchString(c.ID) || r.def.Cube(c.ID) != nil {
+		at.at("id").bad("cube id %q does not match %s, or is given twice", c.ID, namePattern)
+	}
+	r.checkCube(&c, at)
+	r.def.Cubes = append(r.def.Cubes, c)
 }
 
 func (r *cubeReader) checkCube(c *gateway.Cube, at place) {

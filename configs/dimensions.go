@@ -17,6 +17,7 @@ var kindsOf = map[gateway.SourceKind]gateway.DimensionKind{
 	gateway.EventYear: gateway.Multi, gateway.EventSectorCode: gateway.Multi, gateway.SectorPair: gateway.Multi,
 	gateway.ChildConst: gateway.Partition, gateway.ChildFirst: gateway.Partition, gateway.ChildMost: gateway.Partition,
 	gateway.FirstSector: gateway.Partition, gateway.SectorCount: gateway.Partition, gateway.ReachedIn: gateway.Partition,
+	gateway.ChildOutcome: gateway.Multi,
 }
 
 // listSource reports whether the leaves are codes of the one list of a column.
@@ -33,7 +34,8 @@ func columnSource(kind gateway.SourceKind) bool {
 // under a second label (disclosure.md 2.1).
 func flatSource(kind gateway.SourceKind) bool {
 	switch kind {
-	case gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode, gateway.SectorCount, gateway.SectorPair:
+	case gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode, gateway.SectorCount, gateway.SectorPair,
+		gateway.ChildOutcome:
 		return true
 	case gateway.EventSector, gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost,
 		gateway.FirstSector, gateway.ReachedIn:
@@ -60,6 +62,7 @@ func (r *cubeReader) readDimension(f *dimensionFile, at place) {
 		at.at("kind").bad("a dimension of source %s is %s", d.Source.Kind, kind)
 	}
 	checkLevels(&d, at.at("levels"))
+	r.readPaths(f, &d, at)
 	r.checkSource(f, at)
 	leaves := r.bands(f, r.leaves(f, at), at.at("bands"))
 	d.Nodes = r.group(f, leaves, at)
@@ -98,8 +101,11 @@ func (r *cubeReader) checkSource(f *dimensionFile, at place) {
 	if flatSource(s.Kind) && len(f.Levels) != 1 {
 		at.at("levels").bad("a dimension of source %s has one level", s.Kind)
 	}
-	if (reached || s.Kind == gateway.SectorCount) != (len(f.Nodes) > 0) {
-		at.bad("nodes are for the sources reached and sector_count, which need them")
+	if (reached || s.Kind == gateway.SectorCount || s.Kind == gateway.ChildOutcome) != (len(f.Nodes) > 0) {
+		at.bad("nodes are for the sources reached, sector_count and outcome, which need them")
+	}
+	if (s.Kind == gateway.ChildOutcome) != (len(s.Paths) > 0) {
+		at.at("source").bad("paths are for the source outcome, which needs them")
 	}
 	if len(f.Codes) > 0 && !listSource(s.Kind) {
 		at.at("codes").bad("codes are for sources with a column of one code list")
@@ -176,6 +182,8 @@ func (r *cubeReader) leaves(f *dimensionFile, at place) []gateway.Node {
 		return r.sectorCounts(f, at)
 	case gateway.SectorPair:
 		return r.sectorPairs(at)
+	case gateway.ChildOutcome:
+		return r.outcomes(f, at)
 	case gateway.ReachedIn:
 		nodes := named(f, at)
 		want := []string{gateway.ReachedYes, gateway.ReachedNo, gateway.ReachedCannotTell, gateway.ReachedNoStart}
@@ -197,6 +205,9 @@ func named(f *dimensionFile, at place) []gateway.Node {
 	for i, n := range f.Nodes {
 		if len(n.Members) > 0 {
 			at.at("nodes").at(i).bad("members are of groups")
+		}
+		if (n.Outcome != nil) != (f.Source.Kind == gateway.ChildOutcome) {
+			at.at("nodes").at(i).bad("an outcome is of the source outcome, whose nodes need it")
 		}
 		nodes = append(nodes, gateway.Node{Code: n.Code, Title: n.Title, Number: uint16(i + 1)})
 	}

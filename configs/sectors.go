@@ -147,6 +147,9 @@ func (r *cubeReader) excludeSectors(d, seen *gateway.Dimension) {
 
 // sectorsOf lists the sectors that have seen every child of a node.
 func (r *cubeReader) sectorsOf(d *gateway.Dimension, code string) []gateway.ContractID {
+	if d.Source.Kind == gateway.ChildOutcome {
+		return startOf(d, code)
+	}
 	var ids []gateway.ContractID
 	for i, a := range r.contracts {
 		switch d.Source.Kind {
@@ -171,7 +174,8 @@ func (r *cubeReader) sectorsOf(d *gateway.Dimension, code string) []gateway.Cont
 				ids = append(ids, a.ID)
 			}
 		case gateway.EventSector, gateway.EventQuarter, gateway.EventYear, gateway.ChildConst, gateway.ChildFirst,
-			gateway.ChildMost, gateway.FirstSector, gateway.SectorCount, gateway.ReachedIn:
+			gateway.ChildMost, gateway.FirstSector, gateway.SectorCount, gateway.ReachedIn,
+			gateway.ChildOutcome:
 		}
 	}
 	return ids

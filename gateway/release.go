@@ -16,6 +16,7 @@ type Definition struct {
 	Dimensions []Dimension `json:"dimensions"` // every dimension that a cube uses
 	Cubes      []Cube      `json:"cubes"`
 	Values     []Value     `json:"values,omitempty"` // numbers that cubes of events add up
+	Indicators []Indicator `json:"indicators,omitempty"`
 	// Impossible are structural zeros: no child is in all nodes of one entry, by
 	// definition and never by data. Implied are conditions that say nothing new
 	// (disclosure.md 2.1).
@@ -96,7 +97,8 @@ func (d *Definition) Window(from, to Quarter) (*Definition, error) {
 			if n := len(w.Dimensions[i].Nodes); n == 0 || n == 1 && to-from == 3 {
 				return nil, Errorf(Invalid, "dimension %s: the window needs a whole year, and more than that year", w.Dimensions[i].Name)
 			}
-		case EventSector, EventColumn, EventSectorCode, ChildConst, ChildFirst, ChildMost, FirstSector, SectorCount, SectorPair, ReachedIn:
+		case EventSector, EventColumn, EventSectorCode, ChildConst, ChildFirst, ChildMost, FirstSector, SectorCount, SectorPair, ReachedIn,
+			ChildOutcome:
 		}
 	}
 	return &w, nil
@@ -149,6 +151,7 @@ type Node struct {
 	// Members are the codes of the list that the leaf stands for, where these are
 	// several: see [Node.Numbers]. Its Number is 0 then.
 	Members []Member `json:"members,omitempty"`
+	Outcome *Outcome `json:"outcome,omitempty"` // of [ChildOutcome]
 }
 
 // Leaf reports whether the node is of the finest level.
@@ -196,6 +199,7 @@ type Source struct {
 	Start   ContractID              `json:"start,omitempty"`
 	Targets map[ContractID][]string `json:"targets,omitempty"`
 	Days    int                     `json:"days,omitempty"`
+	Paths   []Path                  `json:"paths,omitempty"` // of [ChildOutcome]
 }
 
 // SourceKind names a derivation.
@@ -221,6 +225,9 @@ const (
 	// in the order of the alphabet, "education+health".
 	SectorPair SourceKind = "sector_pair"
 	ReachedIn  SourceKind = "reached" // yes, no, cannot_tell, no_start
+	// ChildOutcome is multi, of children: what became of a child on some paths. Its
+	// nodes are crossed with attributes of children alone.
+	ChildOutcome SourceKind = "outcome"
 )
 
 // PairCode is the code of a SectorPair node.

@@ -165,7 +165,11 @@ func (c *counting) eventsHash() string {
 	if !measured {
 		events = "arrayDistinct(" + events + ")"
 	}
-	return "sipHash64(arraySort(" + events + ")" + c.valuesHashed() + ")"
+	marked := ""
+	if c.marks() != nil {
+		marked = ", " + marksColumn
+	}
+	return "sipHash64(arraySort(" + events + ")" + c.valuesHashed() + marked + ")"
 }
 
 // changes reads the numbers, by region.

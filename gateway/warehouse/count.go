@@ -89,6 +89,8 @@ type counting struct {
 	contracts []*gateway.Contract        // one of each id
 	order     map[gateway.ContractID]int // from 1: sectors as numbers
 	columns   []sourceColumn             // what events carry for the sources
+	happened  []sourceColumn             // and for the happenings of outcomes alone
+	slips     bool                       // some step looks for referral slips
 	slots     map[string]*slot
 	word      string // type of an event's word
 	regions   *regions
@@ -127,6 +129,10 @@ func (w *Warehouse) newCounting(b Build) (*counting, error) {
 	}
 	var eventBits uint
 	c.slots, eventBits, err = newSlots(b.Definition, len(c.contracts), c.holdsSets)
+	if err != nil {
+		return nil, err
+	}
+	err = c.checkCrossed()
 	if err != nil {
 		return nil, err
 	}

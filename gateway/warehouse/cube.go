@@ -21,6 +21,7 @@ type part struct {
 	records bool   // some set measures records
 	values  []string
 	units   bool // its events keep their unit
+	marks   bool // its sets name outcomes
 }
 
 // parts groups the admitted sets.
@@ -33,7 +34,7 @@ func (c *counting) parts() []*part {
 			switch s := c.slots[sd.Name]; {
 			case s.event:
 				events = append(events, sd)
-			case s.pairs:
+			case s.pairs, s.marks:
 				pairs = append(pairs, sd)
 			}
 		}
@@ -49,7 +50,10 @@ func (c *counting) parts() []*part {
 		p.records = p.records || t.records
 		p.carry(t.Values)
 		for _, sd := range admitted.Set {
-			if s := c.slots[sd.Name]; !s.event {
+			switch s := c.slots[sd.Name]; {
+			case s.marks:
+				p.marks = true
+			case !s.event:
 				p.attrs |= s.bits()
 			}
 		}
@@ -127,6 +131,10 @@ func (c *counting) selectPart(p *part) string {
 	limit := 1
 	if p.records {
 		limit = c.RecordCap
+	}
+	if p.marks {
+		return fmt.Sprintf(`SELECT bitAnd(attr, %d) AS a, toUInt64(o) AS e, toUInt64(least(length(ev), %d)) AS r, count() AS n, sum(rk) AS ck
+			FROM %s ARRAY JOIN %s AS o GROUP BY a, e, r`, p.attrs, limit, c.table("kids"), marksColumn)
 	}
 	if len(p.events) == 0 {
 		return fmt.Sprintf(`SELECT bitAnd(attr, %d) AS a, toUInt64(0) AS e, toUInt64(least(length(ev), %d)) AS r, count() AS n, sum(rk) AS ck
@@ -250,7 +258,7 @@ func (c *counting) newTally(a gateway.AdmittedSet) *tally {
 	}
 	for _, sd := range a.Set {
 		s := c.slots[sd.Name]
-		x := axis{event: s.event, shift: s.shift, mask: s.mask, nodes: c.nodes(s, sd.Level), stride: t.size, codes: s.codes[sd.Level]}
+		x := axis{event: s.event || s.marks, shift: s.shift, mask: s.mask, nodes: c.nodes(s, sd.Level), stride: t.size, codes: s.codes[sd.Level]}
 		t.axes = append(t.axes, x)
 		t.size *= len(x.codes)
 	}

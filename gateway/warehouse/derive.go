@@ -83,6 +83,18 @@ func (c *counting) sourceColumns() ([]sourceColumn, error) {
 			if c.list(gateway.ColumnRegion) != nil { // the region decides the horizon
 				add(sourceColumn{name: gateway.ColumnRegion})
 			}
+		case gateway.ChildOutcome:
+			err := c.checkOutcomes(d, func(column sourceColumn) {
+				if !slices.Contains(c.happened, column) {
+					c.happened = append(c.happened, column)
+				}
+			})
+			if err != nil {
+				return nil, err
+			}
+			if c.list(gateway.ColumnRegion) != nil {
+				add(sourceColumn{name: gateway.ColumnRegion})
+			}
 		case gateway.EventSector, gateway.EventQuarter, gateway.EventYear, gateway.FirstSector, gateway.SectorCount, gateway.SectorPair:
 		default:
 			return nil, gateway.Errorf(gateway.Invalid, "dimension %s: source %q is not known", d.Name, d.Source.Kind)
@@ -96,6 +108,8 @@ func (c *counting) sourceColumns() ([]sourceColumn, error) {
 		add(sourceColumn{name: c.Definition.Values[i].Column, number: true})
 	}
 	slices.SortFunc(columns, func(a, b sourceColumn) int { return strings.Compare(a.event(), b.event()) })
+	// What only happenings read is in events, and not gathered.
+	c.happened = slices.DeleteFunc(c.happened, func(column sourceColumn) bool { return slices.Contains(columns, column) })
 	return columns, nil
 }
 
@@ -226,7 +240,7 @@ func (c *counting) column(contract *gateway.Contract, sector int, name string) s
 	case goneColumn:
 		return c.gone(contract) + " AS " + goneColumn
 	}
-	for _, column := range c.columns {
+	for _, column := range slices.Concat(c.columns, c.happened) {
 		if column.event() != name {
 			continue
 		}
@@ -297,7 +311,7 @@ func successor(list *gateway.CodeList, i int) int {
 
 func (c *counting) eventColumns() []string {
 	names := []string{"Sector", "Day", "Quarter"}
-	for _, column := range c.columns {
+	for _, column := range slices.Concat(c.columns, c.happened) {
 		names = append(names, column.event())
 	}
 	if c.closed != nil {
@@ -315,11 +329,14 @@ const unsafeSettings = " SETTINGS fsync_after_insert = 0, fsync_part_directory =
 func (c *counting) createTables() []string {
 	var events, sets strings.Builder
 	sets.WriteString(c.valueColumns())
-	for _, column := range c.columns {
+	for _, column := range slices.Concat(c.columns, c.happened) {
 		events.WriteString(", " + column.ddl())
-		if column.sets {
+		if column.sets && slices.Contains(c.columns, column) {
 			sets.WriteString(", " + column.event() + " Array(UInt64)")
 		}
+	}
+	if c.marks() != nil {
+		sets.WriteString(", " + marksColumn + " Array(UInt8)")
 	}
 	if c.closed != nil {
 		events.WriteString(", " + lateColumn + " UInt64, " + goneColumn + " UInt8")

@@ -27,6 +27,9 @@ func (c *counting) insertKids(from, to uint32) string {
 			into, columns = append(into, column.event()), append(columns, gathered(column))
 		}
 	}
+	if c.marks() != nil {
+		into, columns = append(into, marksColumn), append(columns, marksColumn)
+	}
 	for _, v := range c.valueArrays() {
 		into, columns = append(into, quote(v.name)), append(columns, quote(v.name))
 	}
@@ -59,6 +62,14 @@ func (c *counting) selectKids(where string) string {
 		d := &c.Definition.Dimensions[i]
 		s := c.slots[d.Name]
 		if s.event {
+			continue
+		}
+		if s.marks {
+			o := c.outcome(d)
+			inner, outer = append(inner, o.aggregates...), append(outer, o.columns...)
+			for _, column := range c.votes(d) {
+				joins[column] = c.joinVote(column, where)
+			}
 			continue
 		}
 		value, aggregates := c.attribute(d, i)
@@ -109,7 +120,7 @@ func eventValue(d *gateway.Dimension) string {
 	case gateway.EventSectorCode:
 		return fmt.Sprintf("(bitShiftLeft(toUInt64(Sector), %d) + %s)", codeBits, codes(d.Source.Column))
 	case gateway.EventColumn, gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector,
-		gateway.SectorCount, gateway.SectorPair, gateway.ReachedIn:
+		gateway.SectorCount, gateway.SectorPair, gateway.ReachedIn, gateway.ChildOutcome:
 	}
 	return codes(d.Source.Column)
 }
@@ -138,7 +149,8 @@ func (c *counting) attribute(d *gateway.Dimension, i int) (value string, aggrega
 		return "bitCount(" + name + ")", []string{"groupBitOr(bitShiftLeft(toUInt64(1), Sector - 1)) AS " + name}
 	case gateway.ReachedIn:
 		return c.reached(d, name)
-	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
+	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode,
+		gateway.ChildOutcome:
 	}
 	panic("warehouse: internal error: not an attribute of children")
 }
@@ -148,7 +160,7 @@ func (c *counting) votes(d *gateway.Dimension) []string {
 	switch {
 	case d.Source.Kind == gateway.ChildMost:
 		return []string{d.Source.Column}
-	case d.Source.Kind == gateway.ReachedIn && c.regions.voted:
+	case (d.Source.Kind == gateway.ReachedIn || d.Source.Kind == gateway.ChildOutcome) && c.regions.voted:
 		return []string{gateway.ColumnRegion}
 	}
 	return nil

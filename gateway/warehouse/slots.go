@@ -19,6 +19,7 @@ type slot struct {
 	event bool // a dimension of events; else of children
 	many  bool // of a column that holds sets of codes: outside the event's word
 	pairs bool // holds a set of sectors
+	marks bool // of outcomes: outside both words, in an array of its own
 	shift uint // lowest bit
 	mask  uint64
 	codes [][]string // by level: the nodes' codes, in their order
@@ -35,7 +36,7 @@ func eventDimension(d *gateway.Dimension) bool {
 	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
 		return true
 	case gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.SectorCount,
-		gateway.SectorPair, gateway.ReachedIn:
+		gateway.SectorPair, gateway.ReachedIn, gateway.ChildOutcome:
 	}
 	return false
 }
@@ -56,6 +57,12 @@ func newSlots(d *gateway.Definition, sectors int, many func(*gateway.Dimension) 
 				return nil, 0, gateway.Errorf(gateway.Invalid, "dimension %s: pairs of more than %d sectors", s.dim.Name, maxPaired)
 			}
 			s.mask = 1<<sectors - 1
+		}
+		if s.marks = s.dim.Source.Kind == gateway.ChildOutcome; s.marks {
+			s.mask = 1<<markBits - 1
+			events = max(events, markBits) // below units, where a record's nodes are
+			slots[s.dim.Name] = s
+			continue
 		}
 		word := &attrs
 		if s.event {
@@ -140,7 +147,7 @@ func (c *counting) values(d *gateway.Dimension, n gateway.Node) []int {
 			}
 		}
 		return all
-	case gateway.EventQuarter, gateway.SectorCount, gateway.SectorPair:
+	case gateway.EventQuarter, gateway.SectorCount, gateway.SectorPair, gateway.ChildOutcome:
 	}
 	if v <= 0 {
 		return nil

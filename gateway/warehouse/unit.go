@@ -91,8 +91,12 @@ func (c *counting) countUnits(ctx context.Context, p *part) error {
 	with := *p
 	with.units = true
 	doing := "counting " + string(c.Release) + ": counting units"
+	words := c.runs(&with, 1)
+	if p.marks {
+		words = c.markedUnits(p)
+	}
 	// The unit has the highest bits: by e is by unit.
-	rows, err := c.w.builder.Query(ctx, fmt.Sprintf("SELECT a, toUInt64(e) AS w, count() AS n FROM (%s) GROUP BY a, e ORDER BY w", c.runs(&with, 1)))
+	rows, err := c.w.builder.Query(ctx, fmt.Sprintf("SELECT a, toUInt64(e) AS w, count() AS n FROM (%s) GROUP BY a, e ORDER BY w", words))
 	if err != nil {
 		return internal(doing, orContext(ctx, err))
 	}
@@ -118,6 +122,14 @@ func (c *counting) countUnits(ctx context.Context, p *part) error {
 		return internal(doing, orContext(ctx, err))
 	}
 	return nil
+}
+
+// markedUnits is the SQL of one row for each child, outcome and unit that has any
+// record of the child: an outcome is of the child, not of a record.
+func (c *counting) markedUnits(p *part) string {
+	return fmt.Sprintf(`SELECT bitAnd(attr, %d) AS a, bitOr(toUInt64(u), toUInt64(o)) AS e FROM (
+		SELECT attr, o, arrayDistinct(arrayMap(x -> bitAnd(toUInt64(x), %d), ev)) AS us FROM %s ARRAY JOIN %s AS o) ARRAY JOIN us AS u`,
+		p.attrs, c.units.mask<<c.units.shift, c.table("kids"), marksColumn)
 }
 
 // addUnit adds children of the unit at hand to their cells.

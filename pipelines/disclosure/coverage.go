@@ -69,6 +69,8 @@ func (r *reporting) missing(s *set, at []int) bool {
 			sectors = append(sectors, sector)
 		case source.Kind == gateway.SectorPair: // each of both must have reported
 			sectors = append(sectors, strings.Split(r.codes(here)[0], "+")...)
+		case source.Kind == gateway.ChildOutcome:
+			sectors = append(sectors, r.needed(here)...)
 		case source.Kind == gateway.EventQuarter || source.Kind == gateway.EventYear:
 			quarter = here
 		case source.Column == gateway.ColumnRegion:
@@ -86,6 +88,26 @@ func (r *reporting) missing(s *set, at []int) bool {
 		}
 	}
 	return false
+}
+
+// needed lists the sectors without which an outcome is not known: for what is said of
+// a cohort all that its path looks at, for the cohort itself those that it starts with.
+func (r *reporting) needed(s spot) []string {
+	n := r.l.dims[s.dim-1]
+	o := n.levels[s.level][s.node].Outcome
+	p := n.Path(o.Path)
+	var sectors []string
+	if o.Started || o.CannotTell {
+		var starts []string
+		for _, h := range p.Start {
+			starts = append(starts, string(h.Sector))
+		}
+		return []string{strings.Join(starts, ",")}
+	}
+	for _, id := range p.Told {
+		sectors = append(sectors, string(id))
+	}
+	return sectors
 }
 
 func (r *reporting) silent(p place) bool {

@@ -164,6 +164,9 @@ func checkNodes(dim *gateway.Dimension, invalid func(string) error) error {
 	if err := checkOther(dim, invalid); err != nil {
 		return err
 	}
+	if err := checkOutcomes(dim, invalid); err != nil {
+		return err
+	}
 	if at, known := level[dim.Omitted]; dim.Omitted != "" && (!known || at != len(dim.Levels)-1 || len(dim.Levels) > 1) {
 		return invalid("the omitted code is not a code of its only level")
 	}
@@ -190,6 +193,31 @@ func checkOther(dim *gateway.Dimension, invalid func(string) error) error {
 		listed := kind == gateway.EventColumn || kind == gateway.ChildConst || kind == gateway.ChildFirst || kind == gateway.ChildMost
 		if len(n.Members) > 0 && (others > 1 || !dim.Leaf(*n) || n.Number != 0 || !listed || dim.Source.Column == gateway.ColumnRegion) {
 			return invalid("members are of one leaf, of a column of listed codes that are no areas")
+		}
+	}
+	return nil
+}
+
+// checkOutcomes refuses nodes of outcomes without a path, or in a circle of stages.
+func checkOutcomes(dim *gateway.Dimension, invalid func(string) error) error {
+	for i := range dim.Nodes {
+		o := dim.Nodes[i].Outcome
+		switch {
+		case (o != nil) != (dim.Source.Kind == gateway.ChildOutcome):
+			return invalid("a node of outcomes has none, or another node has one")
+		case o == nil:
+			continue
+		case dim.Path(o.Path) == nil || len(dim.Path(o.Path).Start) == 0:
+			return invalid("an outcome names no path, or one without a start")
+		}
+		at := &dim.Nodes[i]
+		for range dim.Nodes {
+			if at.Outcome == nil || at.Outcome.Within == "" {
+				break
+			}
+			if at = dim.Node(at.Outcome.Within); at == nil || at.Code == dim.Nodes[i].Code {
+				return invalid("an outcome lies within none, or within itself")
+			}
 		}
 	}
 	return nil

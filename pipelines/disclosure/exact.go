@@ -50,7 +50,7 @@ func (l *lattice) modelled() error {
 	names := usedDimensions(l.def)
 	for i, name := range names {
 		dim := l.def.Dimension(name)
-		if dim.Source.Kind == gateway.SectorPair || dim.Source.Kind == gateway.EventSectorCode {
+		if dim.Source.Kind == gateway.SectorPair || dim.Source.Kind == gateway.EventSectorCode || dim.Source.Kind == gateway.ChildOutcome {
 			return gateway.Errorf(gateway.Invalid, "dimension %s: what pairs of sectors and the codes of one have in common is not in the audit's model; publish it in mode additive", name)
 		}
 		for _, other := range names[:i] {
@@ -82,7 +82,7 @@ func (l *lattice) impliesMulti() *gateway.Implication {
 // origin names what a dimension is derived from.
 func origin(s gateway.Source) string {
 	switch s.Kind {
-	case gateway.EventSector, gateway.FirstSector, gateway.SectorCount, gateway.SectorPair, gateway.ReachedIn:
+	case gateway.EventSector, gateway.FirstSector, gateway.SectorCount, gateway.SectorPair, gateway.ReachedIn, gateway.ChildOutcome:
 		return "(sector)"
 	case gateway.EventQuarter, gateway.EventYear:
 		return "(time)"

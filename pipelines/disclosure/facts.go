@@ -146,9 +146,9 @@ func (l *lattice) canonicalBut(s *set, at []int, keep string) (*set, []int) {
 	return s, at
 }
 
-// sectors returns the cells that hold a cell of a pair or of a sector's code by
-// implication: the same cell with the sector in its place, where that is in the
-// lattice.
+// sectors returns the cells that hold a cell of a pair, of a sector's code or of an
+// outcome by implication: the same cell with the sector in its place, or with the stage
+// before it, where that is in the lattice.
 func (l *lattice) sectors(s *set, at []int) []cellRef {
 	var refs []cellRef
 	for _, m := range l.implications {
@@ -157,10 +157,20 @@ func (l *lattice) sectors(s *set, at []int) []cellRef {
 			continue
 		}
 		kind := l.dims[s.dims[i]].Source.Kind
-		if kind != gateway.SectorPair && kind != gateway.EventSectorCode {
+		if kind != gateway.SectorPair && kind != gateway.EventSectorCode && kind != gateway.ChildOutcome {
 			continue
 		}
 		if t, c := l.instead(s, at, i, m.Then); t != nil {
+			refs = append(refs, cellRef{t, c})
+		}
+	}
+	for i, dim := range s.dims {
+		// Stages lie within one another, and in their cohort (disclosure.md 2.5, 2.7).
+		n := l.dims[dim].levels[s.Set[i].Level][at[i]]
+		if n.Outcome == nil || n.Outcome.Within == "" {
+			continue
+		}
+		if t, c := l.instead(s, at, i, gateway.Fact{Dimension: l.dims[dim].Name, Node: n.Outcome.Within}); t != nil {
 			refs = append(refs, cellRef{t, c})
 		}
 	}

@@ -21,11 +21,12 @@ type child struct {
 
 // An event is one record as the definitions see it.
 type event struct {
-	sector  int
-	day     gateway.Day
-	codes   [][]string             // by the place in rules.columns
-	targets map[string]gateway.Day // dates that reached asks for, by stored column
-	numbers []string               // cells of values, by their place; "" where the record has none
+	sector      int
+	day         gateway.Day
+	codes       [][]string             // by the place in rules.columns
+	targets     map[string]gateway.Day // dates that reached asks for, by stored column
+	occurrences []occurrence           // of what paths look for
+	numbers     []string               // cells of values, by their place; "" where the record has none
 }
 
 // contractCodes are the leaves of sectors.
@@ -43,6 +44,7 @@ type rules struct {
 	contracts [sectors]*gateway.Contract
 	columns   []string // coded columns that some dimension reads
 	dates     []string // date columns of reached
+	sought    []sought // what paths look for
 	everyone  []string // codes of all regions
 	bands     map[*gateway.CodeList][]ageBand
 	slots     []slot
@@ -84,6 +86,8 @@ func newRules(d *gateway.Definition, cov *gateway.Coverage, contracts []*gateway
 			for _, columns := range dim.Source.Targets {
 				r.dates = append(r.dates, columns...)
 			}
+		case gateway.ChildOutcome:
+			r.seek(dim)
 		case gateway.EventSector, gateway.EventQuarter, gateway.EventYear, gateway.FirstSector, gateway.SectorCount, gateway.SectorPair:
 		default:
 			return nil, fmt.Errorf("synth: dimension %s: no truth is known for the source %q", dim.Name, dim.Source.Kind)
@@ -117,6 +121,7 @@ func (r *rules) event(rec *record) (event, error) {
 			e.targets[column] = day
 		}
 	}
+	e.occurrences = r.occurrences(c, rec, day)
 	e.numbers = r.numbers(c, rec)
 	return e, nil
 }
@@ -240,6 +245,8 @@ func (r *rules) attributes(ch *child) {
 			ch.leaves[i] = pairsOf(seenBy(ch.events))
 		case gateway.ReachedIn:
 			ch.leaves[i] = []string{r.reached(ch, &dim.Source)}
+		case gateway.ChildOutcome:
+			ch.leaves[i] = r.outcomes(ch, dim)
 		case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
 		}
 	}

@@ -99,7 +99,7 @@ func (r *rules) leaves(ch *child, e *event, dimension int) []string {
 		}
 		return leaves
 	case gateway.ChildConst, gateway.ChildFirst, gateway.ChildMost, gateway.FirstSector, gateway.SectorCount,
-		gateway.SectorPair, gateway.ReachedIn:
+		gateway.SectorPair, gateway.ReachedIn, gateway.ChildOutcome:
 	}
 	return ch.leaves[dimension]
 }
