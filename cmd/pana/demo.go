@@ -40,9 +40,11 @@ type demoResult struct {
 	Receipts []gateway.BatchID `json:"receipts"`
 	Release  *gateway.Release  `json:"release"`
 	Tables   []gateway.Table   `json:"tables"`
-	Ledger   uint64            `json:"ledger_size"`
-	Verified bool              `json:"verified"`
-	Dir      string            `json:"dir,omitempty"`
+	// Indicators are read from tables of their own.
+	Indicators []gateway.IndicatorTable `json:"indicators"`
+	Ledger     uint64                   `json:"ledger_size"`
+	Verified   bool                     `json:"verified"`
+	Dir        string                   `json:"dir,omitempty"`
 }
 
 func (c *cli) demoCommand() *cobra.Command {
@@ -88,7 +90,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	for _, act := range []func(context.Context) error{
-		d.register, d.upload, d.refuse, d.release, d.ask, d.untold, d.audit,
+		d.register, d.upload, d.refuse, d.release, d.ask, d.indicators, d.untold, d.audit,
 	} {
 		err := act(ctx)
 		if err != nil {

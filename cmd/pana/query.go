@@ -21,10 +21,10 @@ import (
 
 func (c *cli) queryCommand() *cobra.Command {
 	var flags clientFlags
-	var release, cube, measure, purpose, format, keep, out string
+	var release, cube, measure, purpose, format, keep, out, indicator, population string
 	var groupBy, where []string
 	command := &cobra.Command{
-		Use:   "query --release R --cube C [--by DIM]… [--where DIM=CODE]…",
+		Use:   "query --release R (--cube C [--where DIM=CODE]… | --indicator I) [--by DIM]…",
 		Short: "Ask a release a question (researchers)",
 		Long: `Ask for a table: a measure, grouped by dimensions, below a filter. A cell names at
 most four dimensions, filters included. Hidden cells are shown as ··: they may be
@@ -36,9 +36,13 @@ DIM.median, DIM.p25 and any other percentage of a dimension of ages, DIM.share o
 code in what is above it, and DIM.jaccard of a pair of sectors. Their standard
 deviation stands beside them; a refusal lists what a cube measures.`,
 		Example: `  pana query --release demo-1 --cube pathways --by region --by reached --purpose policy-evaluation
+  pana query --release demo-1 --indicator i3 --by region --purpose policy-evaluation
   pana query --release demo-1 --cube pathways --measure age_first.median --by first_sector --purpose policy-evaluation
   pana query --release demo-1 --cube pathways --by region --where sector=police --where sex=F --purpose policy-evaluation --format csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if indicator != "" {
+				return c.queryIndicator(cmd.Context(), flags, indicatorQuery{release, indicator, purpose, population, groupBy})
+			}
 			q, err := question(measure, purpose, groupBy, where)
 			if err != nil {
 				return err
@@ -83,7 +87,13 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 	f.StringVar(&format, "format", "table", formatNames())
 	f.StringVarP(&out, "out", "o", "", "file for the answer, in the format that its ending names, such as table.sdmx.csv; what proves it is kept beside")
 	f.StringVar(&keep, "keep", "", "file for the answer as it came; what proves it is kept beside, for pana audit answer")
-	require(command, "release", "cube")
+	f.StringVar(&indicator, "indicator", "", "indicator of the release, such as i3, in place of a cube: n, N, cannot tell")
+	f.StringVar(&population, "population", "", "CSV of numbers of children by codes (region,sex,population), for rates of an indicator per 100,000")
+	require(command, "release")
+	command.MarkFlagsOneRequired("cube", "indicator")
+	for _, flag := range []string{"cube", "where", "measure", "keep", "out", "format"} {
+		command.MarkFlagsMutuallyExclusive("indicator", flag)
+	}
 	return command
 }
 

@@ -113,6 +113,11 @@ func sectorsOf(d *gateway.Definition) []string {
 		if dim.Source.Kind == gateway.ReachedIn {
 			add(string(dim.Source.Start))
 		}
+		for _, p := range dim.Source.Paths {
+			for _, h := range p.Start {
+				add(string(h.Sector))
+			}
+		}
 	}
 	return sectors
 }
@@ -242,6 +247,9 @@ func (v *inventor) reached(dim *gateway.Dimension, seen []string) string {
 // several draws the leaves of a child in a multi dimension that is not of events.
 func (v *inventor) several(d, group int, seen []string) []int {
 	var leaves []int
+	if v.dims[d].Source.Kind == gateway.ChildOutcome {
+		return v.outcomes(d, seen)
+	}
 	if v.dims[d].Source.Kind == gateway.SectorPair {
 		for i, a := range seen {
 			for _, b := range seen[:i] {
