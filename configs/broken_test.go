@@ -225,7 +225,7 @@ func TestBrokenFilesAreRefused(t *testing.T) {
 		{wide, `      - {code: "2", title: {en: "Two"}}`, "", "cubes/wide.yaml:26: numbers of sectors need 2 nodes or more, and at most one for each of 2"},
 		{wide, `"Two"}}`, `"Two"}}` + "\n      - {code: \"3\", title: {en: \"Three\"}}", "cubes/wide.yaml:26: numbers of sectors need 2 nodes"},
 		{wide, `{code: "2", title`, `{code: "2", members: [a], title`, "cubes/wide.yaml:27: members are of groups"},
-		{wide, "kind: sector_count", "kind: first_sector", "cubes/wide.yaml:20: nodes are for the sources reached and sector_count"},
+		{wide, "kind: sector_count", "kind: first_sector", "cubes/wide.yaml:20: nodes are for the sources reached, sector_count and outcome"},
 		{wide, "    kind: multi\n    levels: [pair]", "    kind: partition\n    levels: [pair]", "cubes/wide.yaml:30: a dimension of source sector_pair is multi"},
 		{wide, "levels: [pair]", "levels: [pairs, pair]", "cubes/wide.yaml:31: a dimension of source sector_pair has one level"},
 		{wide, "caps: {pair: 2}", "caps: {pairs: 2}", "cubes/wide.yaml:39: a cap of a dimension is from 1"},

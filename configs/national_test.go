@@ -45,8 +45,8 @@ func TestNationalLattice(t *testing.T) {
 			sets[cube]++
 		}
 	}
-	want := map[string]int{"pathways": 39, "overlap": 18, "volume": 26, "records": 15, "harm": 22, "types": 6}
-	if diff := cmp.Diff(want, sets); diff != "" || len(d.AdmittedSets()) != 88 || cells != 15539 {
+	want := map[string]int{"pathways": 39, "overlap": 18, "volume": 26, "records": 15, "harm": 22, "types": 6, "outcomes": 4}
+	if diff := cmp.Diff(want, sets); diff != "" || len(d.AdmittedSets()) != 90 || cells != 16484 {
 		t.Errorf("%d grouping sets of %d cells, by cube (-want +got):\n%s", len(d.AdmittedSets()), cells, diff)
 	}
 }
@@ -247,7 +247,7 @@ func TestSectorsAreImplied(t *testing.T) {
 			t.Errorf("type %s implies %v", n.Code, got)
 		}
 	}
-	if len(d.Implied) != 10+2*15+29 {
+	if len(d.Implied) != 10+2*15+29+36 {
 		t.Errorf("%d implications", len(d.Implied))
 	}
 }

@@ -52,9 +52,10 @@ type outcomeFile struct {
 }
 
 // include reads the file that this one includes: its dimensions, cubes and indicators
-// come first. It lies in the same folder; a file that lies elsewhere may include an
+// come last. It lies in the same folder; a file that lies elsewhere may include an
 // embedded one.
 func (r *cubeReader) include(fsys fs.FS, file string) {
+	r.parts, r.tops = append(r.parts, &r.file), append(r.tops, r.top)
 	if r.file.Include != "" {
 		name := path.Join(path.Dir(file), r.file.Include)
 		if _, err := fs.Stat(fsys, name); err != nil {
@@ -66,7 +67,6 @@ func (r *cubeReader) include(fsys fs.FS, file string) {
 			r.parts, r.tops = append(r.parts, &f), append(r.tops, doc.top())
 		}
 	}
-	r.parts, r.tops = append(r.parts, &r.file), append(r.tops, r.top)
 }
 
 // check refuses in an included file what is of a whole definition.

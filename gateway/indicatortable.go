@@ -18,7 +18,8 @@ type IndicatorTable struct {
 	Parts      []Text          `json:"parts"` // their titles, in the order of [IndicatorRow.Parts]
 	Of         Text            `json:"of"`
 	Rows       []IndicatorRow  `json:"rows"`
-	Variance   float64         `json:"variance"` // of each published value
+	Linkable   ShareBand       `json:"linkable,omitempty"` // the lowest of the sectors that it rests on; "" is not told
+	Variance   float64         `json:"variance"`           // of each published value
 	Questions  []string        `json:"questions"`
 	Decisions  []string        `json:"decisions"`
 	Population *PopulationNote `json:"population,omitempty"`

@@ -49,7 +49,9 @@ func askIndicator(ctx context.Context, cl *client, release, id, by string, asked
 		}
 		tables = append(tables, table)
 	}
-	return n, n.Read(d.Dimension(by), tables), nil
+	read := n.Read(d.Dimension(by), tables)
+	read.Linkable = catalogue.Pinned.Quality.Linkable(n.Linked...)
+	return n, read, nil
 }
 
 func indicatorNames(d *gateway.Definition) string {
@@ -104,8 +106,15 @@ func writeIndicator(w io.Writer, n *gateway.Indicator, t *gateway.IndicatorTable
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "  shares are of the children of whom it can be told; a share of %s is of hidden numbers\n", hiddenMark)
+	_, err = fmt.Fprintf(w, "  linkable share %s; shares are of the children of whom it can be told; a share of %s is of hidden numbers\n", linkableText(t.Linkable), hiddenMark)
 	return err
+}
+
+func linkableText(b gateway.ShareBand) string {
+	if b == "" {
+		return "not told"
+	}
+	return strings.Replace(string(b), "-", "–", 1) + " %"
 }
 
 // writeIndicatorParts draws one group: a line for the denominator, those of whom it

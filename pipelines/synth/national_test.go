@@ -75,6 +75,14 @@ func TestNationalTruthByHand(t *testing.T) {
 		"event_type=education.INCIDENT": {1, 0},
 		"event_type=social.ASSESSMENT":  {2, 0},
 		"event_type=helpline.CONTACT":   {1, 0},
+		"outcome=sign_seen":             {2, 0}, // A, and B, whose referrals are none
+		"outcome=again_half":            {1, 0}, // A, after 19 days
+		"outcome=again_year":            {2, 0}, // B, after 203 days
+		"outcome=home_incident":         {1, 0},
+		"outcome=health_not_reached":    {1, 0},
+		"outcome=education_not_reached": {1, 0},
+		"outcome=helpline_not_reached":  {1, 0},
+		"outcome=education_cannot_tell": {1, 0}, // C
 	}
 	got := map[string]Count{}
 	for label, count := range truth.Cells {

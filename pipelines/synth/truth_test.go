@@ -132,6 +132,21 @@ func TestTruthByHand(t *testing.T) {
 		"event_age=Y15T17":       {1, 2},
 		"event_age=Y10T14":       {2, 6},
 		"event_age=Y5T9":         {1, 2},
+
+		"sector_count=2":          {3, 0},
+		"sector_count=3":          {1, 0},
+		"pair=police+social":      {3, 0},
+		"pair=health+police":      {1, 0},
+		"pair=health+social":      {1, 0},
+		"pair=education+helpline": {1, 0},
+
+		"outcome=service_31_180":        {1, 0}, // A, after 92 days
+		"outcome=health_not_reached":    {1, 0}, // B, whose social records are before
+		"outcome=education_not_reached": {1, 0}, // C, wherever it lives: all have reported
+		"outcome=helpline_not_reached":  {1, 0},
+		"outcome=call_elsewhere":        {1, 0}, // C, on the same day
+		"outcome=support_cannot_tell":   {1, 0}, // D
+		"outcome=court_cannot_tell":     {1, 0},
 	}
 	got := map[string]Count{}
 	for label, count := range truth.Cells {
