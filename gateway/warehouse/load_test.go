@@ -254,7 +254,7 @@ func TestLargeLoadBecomesOneSortedPart(t *testing.T) {
 	}
 	var parts, unsorted uint64
 	err = as(t, warehouse.Loader).QueryRow(t.Context(), `SELECT uniqExact(_part), countIf(pid < before) FROM (
-		SELECT _part, pid, lagInFrame(pid) OVER (ORDER BY _part, _part_offset) AS before FROM rows_`+name+`.police WHERE load_id = 32)`).
+		SELECT _part, substring(pid, 1, 8) AS pid, lagInFrame(pid) OVER (ORDER BY _part, _part_offset) AS before FROM rows_`+name+`.police WHERE load_id = 32)`).
 		Scan(&parts, &unsorted)
 	if err != nil || parts != 1 || unsorted != 0 {
 		t.Errorf("%d parts, %d rows out of order: %v", parts, unsorted, err)

@@ -22,6 +22,13 @@ const (
 // for the sake of one load then touches this share of a table.
 const loadPartitions = 32
 
+// pidNumber stands for the pid in the order of a table: its first eight bytes as a
+// number, which ClickHouse sorts by radix in a third of the time that it takes for
+// sixteen bytes of text. Children that share them, of whom there are none in
+// practice, lie at random among one another, so the order tells no more than that of
+// the pid (overview.md 6).
+const pidNumber = "byteSwap(reinterpretAsUInt64(" + gateway.ColumnPID + "))"
+
 // tableSettings: every part is on disk before it is acknowledged, also where the
 // server's own configuration does not say so (loading.md 2.3); no deduplication
 // window (2.1); replaced parts, which still hold erased rows, go within seconds.
@@ -160,7 +167,7 @@ func (w *Warehouse) createRows(c *gateway.Contract) string {
 	}
 	return fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %[1]s (%[2]s UInt64%[3]s) ENGINE = MergeTree
 		PARTITION BY %[2]s %% %[4]d ORDER BY (%[2]s, %[5]s, %[6]s) SETTINGS %[7]s`,
-		w.rowsTable(c.ID), loadColumn, columns.String(), loadPartitions, gateway.ColumnPID, gateway.ColumnRandom, tableSettings)
+		w.rowsTable(c.ID), loadColumn, columns.String(), loadPartitions, pidNumber, gateway.ColumnRandom, tableSettings)
 }
 
 // definition is the DDL of a column. Rows of an older version of the contract
