@@ -54,9 +54,9 @@ func newJob(ctx context.Context, now time.Time) (*rival.Job, error) {
 
 // writePolice writes records of the police of a synthetic country. A country has few
 // for its children, so its lines come again under other record ids: to everything
-// that is measured they are other records.
-func writePolice(file string, rows int) (size int64, err error) {
-	country, err := newCountry(synth.Options{Children: min(20000, rows), Seed: 1})
+// that is measured they are other records. A share of them has a fault.
+func writePolice(file string, rows int, dirty float64) (size int64, err error) {
+	country, err := newCountry(synth.Options{Children: min(20000, rows), Seed: 1, Dirty: dirty})
 	if err != nil {
 		return 0, err
 	}
@@ -132,6 +132,8 @@ type served struct {
 	name   string
 	job    *rival.Job
 	secure bool
+	faulty bool   // sends the file with faults, to be left out
+	pieces bool   // sends in pieces
 	last   string // data directory of the last round
 }
 
@@ -160,10 +162,15 @@ func (s *served) load(ctx context.Context) (r run, err error) {
 	}
 	pid := process.Process.Pid
 	atRest := peak(pid)
+	sent := uploading{
+		contract: "police", file: s.b.file, from: benchFrom, to: benchTo, reject: string(gateway.RejectBatch),
+		stream: !s.pieces, resume: s.pieces,
+	}
+	if s.faulty {
+		sent.file, sent.reject = s.b.faulty, string(gateway.RejectRows)
+	}
 	r, err = timed(pid, engineOf(pid), func() error {
-		_, err := agency.upload(ctx, uploading{
-			contract: "police", file: s.b.file, from: benchFrom, to: benchTo, reject: string(gateway.RejectBatch),
-		}, func(int64, int64) {})
+		_, err := agency.upload(ctx, sent, func(int64, int64) {})
 		return err
 	})
 	r.Memory, r.AtRest = peak(pid), atRest

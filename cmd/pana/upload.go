@@ -32,6 +32,7 @@ type uploading struct {
 	said     gateway.Said
 	style    reportFlags
 	resume   bool             // in pieces, whatever the size
+	stream   bool             // in one request, whatever the size of the file
 	wait     time.Duration    // how long to go on trying when nothing comes through; 0: no second try
 	blind    bool             // the file is one that blinded made
 	note     func(say string) // told of what happens on the way; nil: nobody is
@@ -147,7 +148,7 @@ func (c *client) upload(ctx context.Context, u uploading, progress func(done, to
 		u.note = func(string) {}
 	}
 	s := &sending{client: c, uploading: u, file: file, size: size, digest: hash.Sum(nil), progress: progress}
-	if u.resume || size >= resumeFrom {
+	if !u.stream && (u.resume || size >= resumeFrom) {
 		return s.patiently(ctx, s.inPieces)
 	}
 	return s.patiently(ctx, s.whole)
