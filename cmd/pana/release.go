@@ -13,7 +13,6 @@ import (
 
 	"github.com/pana-exchange/pana/configs"
 	"github.com/pana-exchange/pana/gateway"
-	"github.com/pana-exchange/pana/gateway/exchange"
 	"github.com/pana-exchange/pana/pipelines/disclosure"
 )
 
@@ -144,82 +143,6 @@ func writeReleases(w io.Writer, list []gateway.Release) error {
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.ID, r.State, r.Page)
 	}
 	return t.Flush()
-}
-
-func (c *cli) showCommand(flags *clientFlags) *cobra.Command {
-	var risk bool
-	command := &cobra.Command{
-		Use: "show RELEASE", Short: "The catalogue of a release, or with --risk what an officer reads before approving",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := flags.client()
-			if err != nil {
-				return err
-			}
-			if risk {
-				return c.showRisk(cmd.Context(), cl, args[0])
-			}
-			var catalogue exchange.Catalogue
-			err = cl.call(cmd.Context(), http.MethodGet, "/v1/releases/"+url.PathEscape(args[0]), nil, &catalogue)
-			if err != nil {
-				return err
-			}
-			return c.print(catalogue, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
-		},
-	}
-	command.Flags().BoolVar(&risk, "risk", false, "the risk page: by grouping set, never a cell")
-	return command
-}
-
-func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
-	d := c.Pinned.Definition
-	_, _ = fmt.Fprintf(w, "release %s  %s  built %s\ncells  %s\npolicy %s\n%s\n", c.ID, c.State,
-		c.Built.Format("2006-01-02 15:04 MST"), c.Digest, c.Policy, c.Notice)
-	if d == nil {
-		return nil
-	}
-	_, _ = fmt.Fprintf(w, "window %s to %s, variance of a count %g\n%s", d.From, d.To, d.V, c.Pinned.History())
-	for _, cube := range d.Cubes {
-		_, _ = fmt.Fprintf(w, "\ncube %s: %s; at most %d dimensions at once; measures %v\n", cube.ID, cube.Title.EN, cube.Cap, cube.Measures)
-		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-		for _, name := range cube.Dimensions {
-			dim := d.Dimension(name)
-			if dim == nil {
-				continue
-			}
-			_, _ = fmt.Fprintf(t, "  %s\t%s\t%d codes\t%s\n", dim.Name, dim.Kind, len(dim.Nodes), dim.Title.EN)
-		}
-		for _, id := range cube.Values {
-			if v := d.Value(id); v != nil {
-				_, _ = fmt.Fprintf(t, "  %s\t%s of %s\t%d to %d %s\t%s\n", gateway.SumOf(id), v.PerChild, v.Sector, v.Min, v.Max, v.Unit.EN, v.Title.EN)
-			}
-		}
-		err := t.Flush()
-		if err != nil {
-			return err
-		}
-	}
-	for _, sentence := range c.Protection {
-		_, _ = fmt.Fprintf(w, "\n%s", sentence)
-	}
-	_, _ = fmt.Fprintln(w)
-	return writeGate(w, c.Pinned)
-}
-
-// writeGate lists the grouping sets that the sparsity gate closes. They are public, or
-// readers would try them one by one.
-func writeGate(w io.Writer, p exchange.Pinned) error {
-	if p.Gate == nil {
-		return nil
-	}
-	_, err := fmt.Fprintf(w, "\nclosed by the sparsity gate: %d grouping sets of %d\n", len(p.Gate.Closed), len(p.Gate.Closed)+len(p.Gate.Open))
-	for _, key := range p.Gate.Closed {
-		_, _ = fmt.Fprintf(w, "  %s\n", key)
-	}
-	if by := p.Definition.Gate; by != nil {
-		_, err = fmt.Fprintf(w, "decided by the steward and the officer: open %v, close %v, because %s\n", by.Open, by.Close, by.Because)
-	}
-	return err
 }
 
 func (c *cli) approveCommand(flags *clientFlags) *cobra.Command {

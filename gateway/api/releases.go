@@ -67,7 +67,11 @@ func (s *server) release(r *http.Request, caller gateway.Caller) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusOK, catalogue)
+	lang := language(r)
+	catalogue.Guide = s.Exchange.Guide(catalogue, lang)
+	a, err := jsonAnswer(http.StatusOK, catalogue)
+	a.header = map[string]string{"Content-Language": lang, "Vary": "Accept-Language"}
+	return a, err
 }
 
 // risk is what an officer reads before approving: by grouping set, never a cell.

@@ -305,6 +305,8 @@ type Catalogue struct {
 	// Protection says in sentences what holds for every table beside its own notes:
 	// whether units are looked at, and what is not protected.
 	Protection []string `json:"protection"`
+	// Guide is the same for people, in the language that was asked for.
+	Guide *Guide `json:"guide,omitempty"`
 }
 
 // Release returns the catalogue of one release.
