@@ -23,6 +23,7 @@ func (c *cli) queryCommand() *cobra.Command {
 	var flags clientFlags
 	var release, cube, measure, purpose, format, keep, out, indicator, population string
 	var groupBy, where []string
+	var drawn chart
 	command := &cobra.Command{
 		Use:   "query --release R (--cube C [--where DIM=CODE]… | --indicator I) [--by DIM]…",
 		Short: "Ask a release a question (researchers)",
@@ -48,6 +49,9 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 				return err
 			}
 			as, err := c.answerFormat(cmd, format, out)
+			if err == nil {
+				err = drawn.check(c.asJSON || as != output.JSON || out != "")
+			}
 			if err != nil {
 				return err
 			}
@@ -73,7 +77,7 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 			if json.Unmarshal(body, &t) != nil {
 				return errors.New("the gateway's answer is not the JSON that this version reads")
 			}
-			return c.print(t, func(w io.Writer) error { return writeAnswer(w, &t) })
+			return c.print(t, func(w io.Writer) error { return writeAnswer(w, &t, &drawn) })
 		},
 	}
 	flags.add(command)
@@ -84,6 +88,7 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 	f.StringVar(&purpose, "purpose", "", "purpose for which you ask; one that your key was granted")
 	f.StringArrayVar(&groupBy, "by", nil, "dimension, or dimension@level, to group by; may be repeated")
 	f.StringArrayVar(&where, "where", nil, "DIMENSION=CODE to filter by; may be repeated")
+	drawn.flags(f)
 	f.StringVar(&format, "format", "table", formatNames())
 	f.StringVarP(&out, "out", "o", "", "file for the answer, in the format that its ending names, such as table.sdmx.csv; what proves it is kept beside")
 	f.StringVar(&keep, "keep", "", "file for the answer as it came; what proves it is kept beside, for pana audit answer")
@@ -123,8 +128,8 @@ func tablePath(release, cube string) string {
 
 // writeAnswer draws a table and says what goes with it: notes on what was counted,
 // and whose policies are in force.
-func writeAnswer(w io.Writer, t *gateway.Table) error {
-	err := writeTable(w, t, nil)
+func writeAnswer(w io.Writer, t *gateway.Table, drawn *chart) error {
+	err := drawn.write(w, t)
 	if err != nil {
 		return err
 	}
@@ -157,8 +162,13 @@ func writeTable(w io.Writer, t *gateway.Table, title func(dimension, code string
 	if err != nil {
 		return err
 	}
+	return writeScale(w, t)
+}
+
+// writeScale says what the numbers of a table are.
+func writeScale(w io.Writer, t *gateway.Table) error {
 	if slices.ContainsFunc(t.Cells, func(c gateway.Cell) bool { return c.Estimate != nil }) {
-		_, err = fmt.Fprintf(w, "  %s, made of published numbers; ± standard deviation of their noise; %s = hidden (small, zero, near its total, or made of too few)\n",
+		_, err := fmt.Fprintf(w, "  %s, made of published numbers; ± standard deviation of their noise; %s = hidden (small, zero, near its total, or made of too few)\n",
 			t.Measure, hiddenMark)
 		return err
 	}
@@ -166,7 +176,7 @@ func writeTable(w io.Writer, t *gateway.Table, title func(dimension, code string
 	if t.Measure == gateway.CountRecords {
 		more = ", more where children have several records"
 	}
-	_, err = fmt.Fprintf(w, "  %s; standard deviation of a value %.1f%s; values are multiples of %d; %s = hidden (small, zero or near its total)\n",
+	_, err := fmt.Fprintf(w, "  %s; standard deviation of a value %.1f%s; values are multiples of %d; %s = hidden (small, zero or near its total)\n",
 		t.Measure, math.Sqrt(t.Variance), more, t.Base, hiddenMark)
 	return err
 }
