@@ -137,6 +137,15 @@ func writeFunnel(w io.Writer, stages []stage, sd float64) error {
 // shareOf is a count's share of another, with the standard deviation that the noise of
 // both gives it (disclosure.md 2.7, by the delta method): of published numbers alone.
 func shareOf(part, whole gateway.Cell, sd float64) string {
+	for _, c := range []gateway.Cell{part, whole} {
+		switch c.Status {
+		case gateway.StatusValue:
+		case gateway.StatusSuppressed:
+			return hiddenMark
+		case gateway.StatusImpossible, gateway.StatusNotReported:
+			return "–"
+		}
+	}
 	if part.Value == nil || whole.Value == nil {
 		return hiddenMark
 	}
