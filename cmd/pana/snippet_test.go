@@ -25,36 +25,33 @@ func TestSnippets(t *testing.T) {
 		t.Skip("it runs a demonstration")
 	}
 	t.Parallel()
-	programs := map[string][2]string{}
+	dir, within := t.TempDir(), t // one demonstration for all
+	var setting []string
+	var want string
 	for language, run := range map[string][2]string{"python": {"python3", "ask.py"}, "r": {"Rscript", "ask.R"}} {
-		if missing := unable(language, run[0]); missing != "" {
-			t.Logf("the snippet in %s is not run: %s", language, missing)
-			continue
-		}
-		programs[language] = run
-	}
-	if len(programs) == 0 {
-		t.Skip("neither Python nor R is installed")
-	}
-	dir := filepath.Join(t.TempDir(), "demo")
-	setting := demonstration(t, dir)
-	want := printed(t, setting)
-	for language, run := range programs {
-		path := filepath.Join(t.TempDir(), run[1])
-		err := os.WriteFile(path, []byte(snippet(t, language)), 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := exec.CommandContext(t.Context(), run[0], path)
-		c.Env = append(os.Environ(), setting...)
-		out, err := c.CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: %v\n%s", language, err, out)
-			continue
-		}
-		if got := strings.ReplaceAll(string(out), "\r", ""); got != want {
-			t.Errorf("%s prints\n%s\nand pana query says\n%s", language, got, want)
-		}
+		t.Run(language, func(t *testing.T) {
+			if missing := unable(language, run[0]); missing != "" {
+				t.Skip(missing)
+			}
+			path := filepath.Join(t.TempDir(), run[1])
+			err := os.WriteFile(path, []byte(snippet(t, language)), 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if setting == nil {
+				setting = demonstration(t, within, filepath.Join(dir, "demo"))
+				want = printed(t, setting)
+			}
+			c := exec.CommandContext(t.Context(), run[0], path)
+			c.Env = append(os.Environ(), setting...)
+			out, err := c.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if got := strings.ReplaceAll(string(out), "\r", ""); got != want {
+				t.Errorf("it prints\n%s\nand pana query says\n%s", got, want)
+			}
+		})
 	}
 }
 
@@ -86,8 +83,9 @@ func snippet(t *testing.T, language string) string {
 }
 
 // demonstration runs pana demo --serve until the test ends, and returns the settings
-// that the documentation tells of.
-func demonstration(t *testing.T, dir string) []string {
+// that the documentation tells of;
+// within is the test that it serves.
+func demonstration(t, within *testing.T, dir string) []string {
 	t.Helper()
 	c := command(self(t), "demo", "--serve", "--children", "1500", "--dir", dir)
 	out, err := c.StdoutPipe()
@@ -100,16 +98,16 @@ func demonstration(t *testing.T, dir string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	within.Cleanup(func() {
 		_ = c.Process.Signal(syscall.SIGTERM)
 		err := c.Wait()
 		if err != nil {
-			t.Errorf("the demonstration ended with %v: %.500s", err, said.String())
+			within.Errorf("the demonstration ended with %v: %.500s", err, said.String())
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(within.Context(), 8*time.Minute)
 	context.AfterFunc(ctx, func() { _ = out.Close() })
-	t.Cleanup(cancel)
+	within.Cleanup(cancel)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		_, address, found := strings.Cut(lines.Text(), "export PANA_GATEWAY=")
 		if !found {
