@@ -341,3 +341,15 @@ func (s *Set) varianceLeast(ctx context.Context, d *gateway.Definition) (float64
 	}
 	return n.Float64()
 }
+
+// AtLeastAsStrict reports whether no count of children is shown more often under the
+// thresholds of one release's rules than under those of another.
+func AtLeastAsStrict(before, after gateway.ReleaseRules) bool {
+	a, b := cumulative(before), cumulative(after)
+	for i := range max(len(a), len(b)) {
+		if at(b, i) > at(a, i)+1e-12 {
+			return false
+		}
+	}
+	return true
+}

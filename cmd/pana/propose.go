@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -318,5 +319,39 @@ func writeEffects(w io.Writer, e exchange.Effects) error {
 	if e.Tests.Passed > 0 {
 		_, err = fmt.Fprintf(w, "tests: %d passed, %.1f %% of lines covered\n", e.Tests.Passed, e.Tests.Coverage)
 	}
+	if e.Replay != nil {
+		err = writeReplay(w, e.Replay)
+	}
 	return err
+}
+
+// writeReplay prints what a policy would have decided about what came last.
+func writeReplay(w io.Writer, r *exchange.Replay) error {
+	_, err := fmt.Fprintf(w, "replay: of the last %d questions, %d that were denied would be allowed, %d that were allowed denied%s\n"+
+		"replay: of the last %d uploads, %d would be denied, %d treated otherwise\n",
+		r.Questions, r.QuestionsAllowed, r.QuestionsDenied, unreplayed(r.Unknown), r.Uploads, r.UploadsDenied, r.UploadsTreated)
+	for _, release := range r.Releases {
+		if release.Why != "" {
+			_, err = fmt.Fprintf(w, "replay: cells of release %s: not replayed, %s\n", release.Release, release.Why)
+			continue
+		}
+		_, _ = fmt.Fprintf(w, "replay: shown cells of release %s that would be hidden, estimated from their published values\n", release.Release)
+		var sets [10][]string
+		for _, s := range release.Sets {
+			sets[s.Band] = append(sets[s.Band], cmp.Or(s.Set, "total"))
+		}
+		for band, names := range sets {
+			if len(names) > 0 {
+				_, err = fmt.Fprintf(w, "  %d to %d %%: %s\n", 10*band, 10*band+10, strings.Join(names, ", "))
+			}
+		}
+	}
+	return err
+}
+
+func unreplayed(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d cannot be replayed", n)
 }

@@ -24,6 +24,7 @@ type Effects struct {
 	Changes []policies.Change `json:"changes"` // weakest first
 	Files   []string          `json:"files"`   // "changed rows/police.rego"
 	Tests   TestCount         `json:"tests"`
+	Replay  *Replay           `json:"replay,omitempty"` // none at the founding
 }
 
 // TestCount is what the policies' own tests say.
@@ -94,7 +95,15 @@ func (x *Exchange) ProposePolicy(ctx context.Context, caller gateway.Caller, d P
 	if set.Revision() == base.Revision() {
 		return Proposal{}, gateway.Errorf(gateway.Conflict, "revision %s is in force", set.Revision())
 	}
-	effects, err := effectsOf(ctx, base, set, x.subject())
+	e, err := effectsOf(ctx, base, set, x.subject())
+	if err != nil {
+		return Proposal{}, err
+	}
+	e.Replay, err = x.replay(ctx, base, set)
+	if err != nil {
+		return Proposal{}, err
+	}
+	effects, err := e.encode()
 	if err != nil {
 		return Proposal{}, err
 	}
@@ -132,22 +141,27 @@ func (x *Exchange) subject() policies.Subject {
 
 // effectsOf compares a set with what is in force and runs its tests. Comparing is first:
 // a floor says more than the test of the rule that crossed it.
-func effectsOf(ctx context.Context, base, set *policies.Set, about policies.Subject) ([]byte, error) {
+func effectsOf(ctx context.Context, base, set *policies.Set, about policies.Subject) (Effects, error) {
 	changes, err := policies.Compare(ctx, base, set, about)
 	if err != nil {
-		return nil, err
+		return Effects{}, err
 	}
 	report, err := set.Test(ctx)
 	if err != nil {
-		return nil, err
+		return Effects{}, err
 	}
 	if !report.OK() {
-		return nil, gateway.Errorf(gateway.Invalid, "the policies' own tests fail: %s", failures(report))
+		return Effects{}, gateway.Errorf(gateway.Invalid, "the policies' own tests fail: %s", failures(report))
 	}
 	e := Effects{To: set.Revision(), Changes: changes, Files: filesChanged(base, set), Tests: TestCount{report.Passed, report.Coverage}}
 	if base != nil {
 		e.From = base.Revision()
 	}
+	return e, nil
+}
+
+// encode returns the bytes whose SHA-256 is signed.
+func (e *Effects) encode() ([]byte, error) {
 	encoded, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the effects: %w", err)
@@ -202,7 +216,11 @@ func filesChanged(base, set *policies.Set) []string {
 func Founding(
 	ctx context.Context, set *policies.Set, signers *approval.Signers, contracts []*gateway.Contract, definitions map[string]*gateway.Definition,
 ) (registry.Founding, error) {
-	effects, err := effectsOf(ctx, nil, set, policies.Subject{Contracts: contracts, Definitions: definitions, Actions: gateway.Actions()})
+	e, err := effectsOf(ctx, nil, set, policies.Subject{Contracts: contracts, Definitions: definitions, Actions: gateway.Actions()})
+	if err != nil {
+		return registry.Founding{}, err
+	}
+	effects, err := e.encode()
 	if err != nil {
 		return registry.Founding{}, err
 	}

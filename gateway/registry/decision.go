@@ -93,3 +93,49 @@ func (r *Registry) decisionLeaf(ctx context.Context, ref string) (uint64, error)
 	}
 	return unsigned(seq.Int64), nil
 }
+
+// LastDecisions returns the last questions and accepted batches of the ledger, the newest
+// first, at most n.
+func (r *Registry) LastDecisions(ctx context.Context, n int) ([]Decision, error) {
+	doing := "reading the last decisions"
+	rows, err := r.read.QueryContext(ctx, `SELECT leaf.seq, leaf.data, coalesce(detail.salt, x''), coalesce(detail.body, x'')
+		FROM leaf LEFT JOIN detail ON detail.seq = leaf.seq
+		WHERE instr(leaf.data, ?) > 0 OR instr(leaf.data, ?) > 0 ORDER BY leaf.seq DESC LIMIT ?`,
+		`"event":"`+string(ledger.Question)+`"`, `"event":"`+string(ledger.BatchCommit)+`"`, n)
+	if err != nil {
+		return nil, internal(doing, err)
+	}
+	defer rows.Close()
+	var all []Decision
+	for rows.Next() {
+		var d Decision
+		var seq int64
+		if err := rows.Scan(&seq, &d.Leaf, &d.Salt, &d.Detail); err != nil {
+			return nil, internal(doing, err)
+		}
+		d.Seq = unsigned(seq)
+		all = append(all, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, internal(doing, err)
+	}
+	return all, r.addContracts(ctx, all)
+}
+
+// addContracts adds to the decisions about batches what they were sent under.
+func (r *Registry) addContracts(ctx context.Context, all []Decision) error {
+	for i, d := range all {
+		leaf, err := ledger.DecodeLeaf(d.Leaf)
+		if err != nil {
+			return internal("reading the last decisions", err)
+		}
+		if leaf.Event != ledger.BatchCommit {
+			continue
+		}
+		row := r.read.QueryRowContext(ctx, `SELECT contract, version FROM batch WHERE id = ?`, leaf.Object)
+		if err := row.Scan(&all[i].Contract, &all[i].Version); err != nil {
+			return missing(err, "leaf %d is of no batch", d.Seq)
+		}
+	}
+	return nil
+}
