@@ -176,7 +176,8 @@ func (c *change) enforce(ctx context.Context, of ProposalKind, event ledger.Even
 	if err != nil {
 		return internal("putting "+string(of)+" in force", err)
 	}
-	return nil
+	// Signed in the same transaction, so that whoever reads the leaf back can prove it.
+	return c.sign(ctx)
 }
 
 // activation is the detail of the leaf that puts something in force.
@@ -201,12 +202,16 @@ func evidenceOf(p *Proposal, digest string) activation {
 // say so. What does not hold is [ErrEvidence], and nothing is returned (trust.md 6.4,
 // B77). Before a founding it reports Conflict: see [Unfounded].
 func (r *Registry) PolicyInForce(ctx context.Context) (PolicyInForce, error) {
+	before := r.enforced.Load()
 	tx, err := r.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return PolicyInForce{}, internal("reading what is in force", err)
 	}
 	defer func() { _ = tx.Rollback() }()
 	if err := verifyActivations(ctx, tx); err != nil {
+		return PolicyInForce{}, err
+	}
+	if err := verifyDecided(ctx, tx); err != nil {
 		return PolicyInForce{}, err
 	}
 	if err := r.verifyRosters(ctx, tx); err != nil {
@@ -220,7 +225,7 @@ func (r *Registry) PolicyInForce(ctx context.Context) (PolicyInForce, error) {
 	if err != nil {
 		return PolicyInForce{}, err
 	}
-	if p.Digest != e.digest {
+	if p.Digest != e.digest || !r.forward(e.number, before) {
 		return PolicyInForce{}, damaged(p.ID)
 	}
 	return PolicyInForce{Number: e.number, Revision: gateway.Revision(e.digest), Content: p.Content, Proposal: p, Since: at}, nil
@@ -256,7 +261,7 @@ func verifyActivations(ctx context.Context, from querier) error {
 
 // verifyRosters checks every file of signers since the founding: each was signed under
 // the one before it.
-func (r *Registry) verifyRosters(ctx context.Context, from querier) error {
+func (r *Registry) verifyRosters(ctx context.Context, from *sql.Tx) error {
 	all, err := query(ctx, from, scanEnforced, `SELECT number, digest, proposal, seq FROM inforce WHERE kind = ? ORDER BY number`, SignersChange)
 	if err != nil {
 		return err
@@ -280,7 +285,7 @@ func (r *Registry) verifyRosters(ctx context.Context, from querier) error {
 }
 
 // verifyEnforced checks one thing that was put in force: its proposal and its leaf. It returns the proposal and the time of the leaf.
-func (r *Registry) verifyEnforced(ctx context.Context, from querier, e enforced, event ledger.Event) (Proposal, time.Time, error) {
+func (r *Registry) verifyEnforced(ctx context.Context, from *sql.Tx, e enforced, event ledger.Event) (Proposal, time.Time, error) {
 	p, err := oneProposal(ctx, from, e.proposal)
 	if err != nil {
 		return p, time.Time{}, damaged(e.proposal)
@@ -288,7 +293,7 @@ func (r *Registry) verifyEnforced(ctx context.Context, from querier, e enforced,
 	if err := r.verifyProposal(ctx, from, &p); err != nil {
 		return p, time.Time{}, err
 	}
-	leaf, detail, err := committed(ctx, from, e.seq)
+	leaf, detail, err := r.committed(ctx, from, e.seq)
 	if err != nil {
 		return p, time.Time{}, err
 	}
@@ -305,26 +310,6 @@ func (r *Registry) verifyEnforced(ctx context.Context, from querier, e enforced,
 // laterActivations is answered from the index leaf_inforce, whose condition it repeats.
 const laterActivations = `SELECT seq FROM leaf
 	WHERE (instr(data, '"event":"policy.activate"') > 0 OR instr(data, '"event":"signers.activate"') > 0) AND seq > ? ORDER BY seq`
-
-// committed returns a leaf and what it commits to.
-func committed(ctx context.Context, from querier, seq uint64) (ledger.Leaf, []byte, error) {
-	type stored struct{ data, salt, body []byte }
-	found, err := query(ctx, from, func(rows *sql.Rows) (stored, error) {
-		var s stored
-		return s, rows.Scan(&s.data, &s.salt, &s.body)
-	}, `SELECT data, salt, body FROM leaf JOIN detail USING (seq) WHERE seq = ?`, signed(seq))
-	if err != nil {
-		return ledger.Leaf{}, nil, err
-	}
-	if len(found) != 1 {
-		return ledger.Leaf{}, nil, damaged(fmt.Sprintf("leaf %d", seq))
-	}
-	leaf, err := ledger.DecodeLeaf(found[0].data)
-	if err != nil || leaf.Seq != seq || leaf.Commit != ledger.Commitment(found[0].salt, found[0].body) {
-		return ledger.Leaf{}, nil, damaged(fmt.Sprintf("leaf %d", seq))
-	}
-	return leaf, found[0].body, nil
-}
 
 // verifyProposal checks a proposal that was approved against what was signed: each
 // column that the statement names, each signature at its time under the file of

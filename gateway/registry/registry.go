@@ -32,6 +32,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -71,6 +72,7 @@ type Registry struct {
 	anchor   anchor
 	group    group
 	failures failures
+	enforced atomic.Int64 // number of the newest policy that was found in force
 }
 
 // Open opens or creates the registry at Options.Path, brings it to the newest
