@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -98,7 +99,7 @@ func beginErasure(ctx context.Context, c *change, p *Proposal) error {
 	if err != nil {
 		return internal("beginning an erasure", err)
 	}
-	return nil
+	return c.sign(ctx) // so that the leaf can be proven: see verifyBegun
 }
 
 // An Erasure is one that was decided and has not come to its end.
@@ -108,10 +109,19 @@ type Erasure struct {
 }
 
 // Erasures returns the erasures to carry out, in their order. The signatures of each are
-// checked again: whoever can write the registry's file could have added it.
+// checked again, and that the signed log began it: whoever can write the registry's file
+// could have added it.
 func (r *Registry) Erasures(ctx context.Context) ([]Erasure, error) {
-	due, err := queryProposals(ctx, r.read, `id IN (SELECT proposal FROM erasure WHERE done IS NULL) ORDER BY created, id`)
+	tx, err := r.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
+		return nil, internal("reading erasures", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	due, err := queryProposals(ctx, tx, `id IN (SELECT proposal FROM erasure WHERE done IS NULL) ORDER BY created, id`)
+	if err != nil || len(due) == 0 {
+		return nil, err
+	}
+	if err := r.verifyLine(ctx, tx); err != nil {
 		return nil, err
 	}
 	var all []Erasure
@@ -120,7 +130,7 @@ func (r *Registry) Erasures(ctx context.Context) ([]Erasure, error) {
 		if p.Kind != ErasureChange || p.State != Active || approval.Of(p.Content) != p.Digest {
 			return nil, damaged(p.ID)
 		}
-		if err := r.verifyProposal(ctx, r.read, p); err != nil {
+		if err := errors.Join(r.verifyProposal(ctx, tx, p), r.verifyBegun(ctx, tx, p.ID)); err != nil {
 			return nil, err
 		}
 		all = append(all, Erasure{p.ID, p.Content})

@@ -330,6 +330,9 @@ func (r *Registry) verifyProposal(ctx context.Context, from querier, p *Proposal
 	if err != nil {
 		return damaged(p.ID)
 	}
+	if err := wasInForce(ctx, from, s.Signers); err != nil {
+		return err
+	}
 	roster, err := signersOf(ctx, from, s.Signers)
 	if err != nil {
 		return err

@@ -95,3 +95,44 @@ func (r *Registry) forward(number int, before int64) bool {
 	}
 	return n >= before
 }
+
+// verifyLine checks the whole line of files of signers, from the founding one on: what
+// somebody signed counts under no other.
+func (r *Registry) verifyLine(ctx context.Context, from *sql.Tx) error {
+	if err := verifyActivations(ctx, from); err != nil {
+		return err
+	}
+	return r.verifyRosters(ctx, from)
+}
+
+// wasInForce reports damage for a file of signers that was never put in force.
+func wasInForce(ctx context.Context, from querier, digest string) error {
+	all, err := query(ctx, from, scanEnforced, `SELECT number, digest, proposal, seq FROM inforce WHERE kind = ? AND digest = ?`, SignersChange, digest)
+	if err == nil && len(all) == 0 {
+		err = damaged("the file of signers")
+	}
+	return err
+}
+
+// verifyBegun proves that the log began an erasure.
+func (r *Registry) verifyBegun(ctx context.Context, from *sql.Tx, id string) error {
+	type begun struct {
+		seq  int64
+		data []byte
+	}
+	found, err := query(ctx, from, func(rows *sql.Rows) (begun, error) {
+		var b begun
+		return b, rows.Scan(&b.seq, &b.data)
+	}, `SELECT seq, data FROM leaf JOIN erasure USING (seq) WHERE proposal = ?`, id)
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 {
+		return damaged(id)
+	}
+	leaf, err := r.proven(ctx, from, unsigned(found[0].seq), found[0].data)
+	if err != nil || leaf.Event != ledger.SubjectErase || leaf.Outcome != ledger.Intended || leaf.Object != id {
+		return damaged(id)
+	}
+	return nil
+}

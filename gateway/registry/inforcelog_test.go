@@ -3,9 +3,14 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
+	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
+	"github.com/pana-exchange/pana/gateway/approval"
 	"github.com/pana-exchange/pana/gateway/ledger"
 )
 
@@ -94,5 +99,96 @@ func TestRewrittenLeavesBringNoPolicyBack(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// strangers are two people whom nobody put in the file of signers, and one of their own.
+func (c *council) strangers() (*approval.Signers, func(ns approval.Namespace, statement []byte) map[string][]byte) {
+	c.tb.Helper()
+	text, keys := "", map[string]ssh.Signer{}
+	for i, principal := range []string{"officer/mallory", "steward/mallet"} {
+		key, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 99)}, ed25519.SeedSize)))
+		if err != nil {
+			c.tb.Fatal(err)
+		}
+		keys[principal] = key
+		text += principal + ` namespaces="pana-policy,pana-keys,pana-erasure" ` + string(ssh.MarshalAuthorizedKey(key.PublicKey()))
+	}
+	roster, err := approval.ParseSigners([]byte(text))
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return roster, func(ns approval.Namespace, statement []byte) map[string][]byte {
+		signed := map[string][]byte{}
+		for principal, key := range keys {
+			armored, err := approval.Sign(nil, ns, statement, key)
+			if err != nil {
+				c.tb.Fatal(err)
+			}
+			signed[principal] = armored
+		}
+		return signed
+	}
+}
+
+// forge gives a stored proposal the signatures of strangers, under their own file, and a
+// state, by writing the file past this program.
+func (c *council) forge(p Proposal, state ProposalState) {
+	c.tb.Helper()
+	ctx := c.tb.Context()
+	roster, sign := c.strangers()
+	k, err := kindOf(p.Kind)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	p.Statement, err = statementOf(&p, c.opt.Signer.Name(), roster.Digest()).Encode()
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	_, err = c.write.ExecContext(ctx, `INSERT INTO signers VALUES (?, ?)`, roster.Digest(), roster.Text())
+	if err == nil {
+		_, err = c.write.ExecContext(ctx, `UPDATE proposal SET statement = ?, state = ? WHERE id = ?`, p.Statement, state, p.ID)
+	}
+	for principal, armored := range sign(k.namespace, p.Statement) {
+		if err == nil {
+			role, person, _ := strings.Cut(principal, "/")
+			_, err = c.write.ExecContext(ctx, `INSERT INTO approval VALUES (?, ?, ?, ?, 'k', 'r', ?)`, p.ID, role, person, armored, millis(c.clock.now()))
+		}
+	}
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+}
+
+// Whoever writes the file past this program brings signers of their own, and nothing that
+// they sign is carried out: no change of keys, no erasure.
+func TestStrangersSignNothing(t *testing.T) {
+	c := newCouncil(t)
+	if err := c.Seal(t.Context(), 1, "k1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AddEpoch(t.Context(), "k-o", 2, "k2"); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.ProposeKeys(t.Context(), caller("operator/oraz"), RotateKeys, 2, "because")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.forge(p, Approved)
+	if rot, err := c.BeginRotation(t.Context(), "k-o", p.ID); !errors.Is(err, ErrEvidence) {
+		t.Errorf("a rotation that strangers signed begins: %v, %v", rot, err)
+	}
+
+	c = newCouncil(t)
+	p, err = c.ProposeErasure(t.Context(), ErasureRequest{Child: []byte("sealed"), Epoch: 1, By: caller("steward/saule"), Reason: ErasureAsked})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.forge(p, Active)
+	if _, err := c.write.ExecContext(t.Context(), `INSERT INTO erasure (proposal, seq) SELECT ?, max(seq) FROM leaf`, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := c.Erasures(t.Context()); !errors.Is(err, ErrEvidence) {
+		t.Errorf("an erasure that strangers signed is carried out: %d, %v", len(due), err)
 	}
 }

@@ -171,11 +171,27 @@ func (c *change) enact(ctx context.Context, of ProposalKind, id string) (Proposa
 	if base != p.Base || !c.now.Before(p.Expires) {
 		return p, gateway.Errorf(gateway.Conflict, "proposal %s has expired, or would change what is not in force any more; propose it again", p.ID)
 	}
-	if err := c.r.verifyProposal(ctx, c, &p); err != nil {
+	if err := c.signedNow(ctx, &p); err != nil {
 		return p, err
 	}
 	p.State = Active
 	return p, c.only(ctx, `UPDATE proposal SET state = 'active' WHERE id = ?`, p.ID)
+}
+
+// signedNow checks the signatures of a proposal, under the file of signers in force and
+// no other.
+func (c *change) signedNow(ctx context.Context, p *Proposal) error {
+	if err := c.r.verifyLine(ctx, c.Tx); err != nil {
+		return err
+	}
+	roster, err := digestInForce(ctx, c, SignersChange)
+	if err != nil {
+		return err
+	}
+	if s, err := approval.ParseStatement(p.Statement); err != nil || s.Signers != roster {
+		return damaged(p.ID)
+	}
+	return c.r.verifyProposal(ctx, c, p)
 }
 
 // Reject ends a proposal, signed or not; one person is enough to stop something.
