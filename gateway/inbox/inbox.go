@@ -53,6 +53,7 @@ type Limits struct {
 	Bytes   int64         // of them, as declared; default 64 GiB
 	Total   int64         // of all owners, as declared; default 256 GiB
 	Pieces  int           // that one upload may come in; default 65,536
+	Ended   int           // of one owner of which the outcome is kept, the newest; default 256
 	Reserve uint64        // bytes of the disk that stay free; default 1 GiB
 }
 
@@ -62,7 +63,7 @@ func (l Limits) withDefaults() Limits {
 			*value = standard
 		}
 	}
-	for value, standard := range map[*int]int{&l.Uploads: 16, &l.Pieces: 1 << 16} {
+	for value, standard := range map[*int]int{&l.Uploads: 16, &l.Pieces: 1 << 16, &l.Ended: 256} {
 		if *value == 0 {
 			*value = standard
 		}

@@ -386,6 +386,37 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// TestEndedAreBounded ends more uploads than are kept: the oldest outcomes go, and their
+// files, whatever the owner does all day long.
+func TestEndedAreBounded(t *testing.T) {
+	b := newBox(t, Limits{Ended: 3})
+	other, err := b.Create("b", 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Settle(t.Context(), "b", other.ID, []byte("done")); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for range 8 {
+		u := b.create(t, 1)
+		b.later.Add(int64(time.Second))
+		if err := b.Settle(t.Context(), "a", u.ID, []byte("done")); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, u.ID)
+	}
+	list := b.List("a")
+	if len(list) != 3 || len(b.List("b")) != 1 || len(b.files(t)) != 4 {
+		t.Fatalf("%d outcomes of the owner, %d of another, %d files", len(list), len(b.List("b")), len(b.files(t)))
+	}
+	for i, u := range list {
+		if u.ID != ids[5+i] {
+			t.Errorf("outcome %d is not of the newest", i)
+		}
+	}
+}
+
 // TestTakeover sends a piece while an earlier one hangs in a dead line: the earlier
 // is given up, what came of it counts, and the offset tells.
 func TestTakeover(t *testing.T) {

@@ -2,11 +2,13 @@ package inbox
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/pana-exchange/pana/gateway"
 )
@@ -117,7 +119,31 @@ func (b *Inbox) Settle(ctx context.Context, owner, id string, outcome []byte) er
 	settled := i.state
 	settled.Outcome, settled.Touched, settled.Size = outcome, b.Now(), 0
 	err = i.update(settled)
-	return errors.Join(err, absent(os.Remove(i.path(bodySuffix))))
+	return errors.Join(err, absent(os.Remove(i.path(bodySuffix))), b.forget(owner))
+}
+
+// forget erases the oldest outcomes of an owner beyond those that are kept: whoever begins
+// small uploads and ends them all day long would fill the memory with them.
+func (b *Inbox) forget(owner string) error {
+	b.mu.Lock()
+	var ended []*item
+	for _, i := range b.items {
+		if i.state.Owner == owner && i.state.Outcome != nil {
+			ended = append(ended, i)
+		}
+	}
+	slices.SortFunc(ended, func(x, y *item) int { return cmp.Or(y.state.Touched.Compare(x.state.Touched), cmp.Compare(x.id, y.id)) })
+	b.mu.Unlock()
+	var errs []error
+	for _, i := range ended[min(len(ended), b.Limits.Ended):] {
+		select {
+		case i.busy <- struct{}{}:
+			errs = append(errs, b.erase(i))
+			<-i.busy
+		default: // in use: the next time
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Remove erases an upload, whatever its state.
