@@ -64,6 +64,7 @@ type server struct {
 	counts  *counts
 	running chan struct{}
 	queued  chan struct{}
+	places  map[gateway.AgencyID]chan struct{} // of the queue, that one agency may hold
 }
 
 var agencyName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -88,6 +89,10 @@ func New(o Options) (http.Handler, error) {
 	s := &server{
 		Options: o, counts: counts,
 		running: make(chan struct{}, o.Parallel), queued: make(chan struct{}, o.Parallel*(1+waiting)),
+	}
+	s.places = map[gateway.AgencyID]chan struct{}{}
+	for _, a := range o.Agencies {
+		s.places[a.ID] = make(chan struct{}, max(1, cap(s.queued)/2))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/evaluate", s.evaluate)
@@ -142,7 +147,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) (agency *Agency,
 	if r.Header.Get("Content-Type") != blind.MediaType {
 		return agency, 0, nil, gateway.Errorf(gateway.Unsupported, "a batch is sent as %s", blind.MediaType)
 	}
-	leave, err := s.enter(r)
+	leave, err := s.enter(agency)
 	if err != nil {
 		return agency, 0, nil, err
 	}
@@ -151,6 +156,12 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) (agency *Agency,
 	if err != nil { // too many elements, or cut off: no message either way
 		return agency, 0, nil, gateway.Errorf(gateway.Invalid, "the batch is cut off, slow, or of more than %d identifiers", blind.MaxBatch)
 	}
+	// Only now, because whoever sends slowly must not hold a processor.
+	rest, err := s.run(r)
+	if err != nil {
+		return agency, 0, nil, err
+	}
+	defer rest()
 	request, err := blind.ParseRequest(body)
 	if err != nil {
 		return agency, 0, nil, err
@@ -177,18 +188,30 @@ func (s *server) who(r *http.Request) *Agency {
 	return found
 }
 
-// enter waits for a processor, behind a bounded number of others.
-func (s *server) enter(r *http.Request) (leave func(), err error) {
+// enter takes a place in the queue, of which no agency has more than half.
+func (s *server) enter(a *Agency) (leave func(), err error) {
+	busy := gateway.Errorf(gateway.Overloaded, "the key server is busy; try again")
+	places := s.places[a.ID]
 	select {
-	case s.queued <- struct{}{}:
+	case places <- struct{}{}:
 	default:
-		return nil, gateway.Errorf(gateway.Overloaded, "the key server is busy; try again")
+		return nil, busy
 	}
 	select {
+	case s.queued <- struct{}{}:
+		return func() { <-s.queued; <-places }, nil
+	default:
+		<-places
+		return nil, busy
+	}
+}
+
+// run waits for a processor.
+func (s *server) run(r *http.Request) (rest func(), err error) {
+	select {
 	case s.running <- struct{}{}:
-		return func() { <-s.running; <-s.queued }, nil
+		return func() { <-s.running }, nil
 	case <-r.Context().Done():
-		<-s.queued
 		return nil, r.Context().Err()
 	}
 }

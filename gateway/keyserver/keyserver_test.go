@@ -253,26 +253,77 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestBusy: no agency takes more than its half of the queue, and no place is lost.
 func TestBusy(t *testing.T) {
-	s := &server{running: make(chan struct{}, 1), queued: make(chan struct{}, 2)}
-	ctx, cancel := context.WithCancel(context.Background())
-	request, _ := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
-	leave, err := s.enter(request)
+	s := &server{running: make(chan struct{}, 1), queued: make(chan struct{}, 2), places: map[gateway.AgencyID]chan struct{}{
+		"police": make(chan struct{}, 1), "health": make(chan struct{}, 1), "school": make(chan struct{}, 1),
+	}}
+	leave, err := s.enter(&Agency{ID: "police"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.queued <- struct{}{} // one that waits
-	if _, err = s.enter(request); !errors.Is(err, gateway.Overloaded) {
+	if _, err = s.enter(&Agency{ID: "police"}); !errors.Is(err, gateway.Overloaded) || len(s.queued) != 1 {
 		t.Fatal(err)
 	}
-	<-s.queued
+	other, err := s.enter(&Agency{ID: "health"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.enter(&Agency{ID: "school"}); !errors.Is(err, gateway.Overloaded) || len(s.places["school"]) != 0 {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	request, _ := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
+	rest, err := s.run(request)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cancel()
-	if _, err = s.enter(request); !errors.Is(err, context.Canceled) || len(s.queued) != 1 {
+	if _, err = s.run(request); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
+	rest()
 	leave()
-	if len(s.queued)+len(s.running) != 0 {
+	other()
+	if len(s.queued)+len(s.running)+len(s.places["police"])+len(s.places["health"]) != 0 {
 		t.Fatal("a place is lost")
+	}
+}
+
+// A sender that is slow, and has a token, hinders no other.
+func TestSlowSenderHoldsNoProcessor(t *testing.T) {
+	key := newRig(t, 1).key
+	handler, err := New(Options{
+		Key: key, Agencies: []Agency{{"slow", Digest("slow"), 100}, {"quick", Digest(testToken), 100}}, Dir: t.TempDir(),
+		Log: slog.New(slog.DiscardHandler), Now: time.Now, Parallel: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	for range 5 { // more of them than the server evaluates at once
+		body, sender := io.Pipe()
+		defer func() { _ = sender.Close() }()
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1/evaluate", body)
+		request.Header.Set("Content-Type", blind.MediaType)
+		request.Header.Set("Authorization", "Bearer slow")
+		go func() {
+			if answer, err := http.DefaultClient.Do(request); err == nil {
+				_ = answer.Body.Close()
+			}
+		}()
+		go func() { _, _ = sender.Write([]byte("PVO1")) }()
+	}
+	time.Sleep(100 * time.Millisecond) // by then they are at their places, or turned away
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := NewClient(ClientOptions{URL: server.URL, Public: key.PublicKey(), Token: testToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Evaluate(ctx, ids(3)); err != nil {
+		t.Fatal(err)
 	}
 }
 
