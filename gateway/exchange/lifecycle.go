@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strconv"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/registry"
@@ -35,8 +36,9 @@ import (
 // the same records once more; the receipt says how they were read. The same bytes as an
 // original and as a correction are two, so that a correction can be taken back by
 // sending the original's bytes again; so are corrections of different batches. A report
-// of nothing has no bytes, and is its period.
-func (u Upload) content() [sha256.Size]byte {
+// of nothing has no bytes, and is its period and the unit that had nothing: when another
+// one takes its own back, this one stands.
+func (u Upload) content(unit int) [sha256.Size]byte {
 	digest := u.Digest
 	if u.Blind {
 		digest = sha256.Sum256(append([]byte("pana blind\x00"), digest[:]...))
@@ -48,7 +50,7 @@ func (u Upload) content() [sha256.Size]byte {
 	case gateway.Correction:
 		return sha256.Sum256(append(append([]byte("pana correction\x00"), digest[:]...), m.Previous...))
 	case gateway.Nothing:
-		return sha256.Sum256([]byte("pana nothing\x00" + m.PeriodFrom.String() + m.PeriodTo.String()))
+		return sha256.Sum256([]byte("pana nothing\x00" + m.PeriodFrom.String() + m.PeriodTo.String() + strconv.Itoa(unit)))
 	case gateway.Original:
 	}
 	return digest

@@ -107,6 +107,34 @@ func TestUnitsFromKeyToTable(t *testing.T) {
 	}
 }
 
+// Two parts of an agency that both had nothing to report say so twice: each has a receipt
+// of its own, and what one takes back the other said still.
+func TestUnitsReportNothingEach(t *testing.T) {
+	g := newExchange(t, declaring)
+	g.shelters(t)
+	nothing := func(who string) exchange.Uploaded {
+		u := sending("social", who, nil)
+		u.Manifest.Kind, u.Manifest.Reject, u.Manifest.Records = gateway.Nothing, gateway.RejectBatch, 0
+		done, err := g.Upload(t.Context(), g.who[who], u)
+		ok(t, err)
+		return done
+	}
+	first, again, second := nothing("first"), nothing("again"), nothing("second")
+	if !again.Repeated || again.Batch != first.Batch {
+		t.Error("the same part is not known again by another key")
+	}
+	if second.Repeated || second.Batch == first.Batch {
+		t.Fatal("the second part is told the first one's receipt")
+	}
+	_, err := g.Withdraw(t.Context(), g.who["first"], first.Batch)
+	ok(t, err)
+	b, err := g.Batch(t.Context(), g.who["second"], second.Batch)
+	ok(t, err)
+	if b.State != gateway.BatchPublished {
+		t.Errorf("the second part's report is %s", b.State)
+	}
+}
+
 // A lineage that has looked at units goes on looking.
 func TestUnitsAreKept(t *testing.T) {
 	_, content, err := country(synth.Options{Children: 1200, Seed: 11})

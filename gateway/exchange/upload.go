@@ -69,7 +69,7 @@ func (x *Exchange) Upload(ctx context.Context, caller gateway.Caller, u Upload) 
 	u.Body = sender{u.Body}
 	attempt, err := x.Registry.BeginBatch(ctx, registry.Intent{
 		Agency: caller.Agency, Actor: caller.Key, Contract: c.ID, Version: c.Version, Key: u.Key,
-		Content: ring.Digest(u.content()), Manifest: u.Manifest, Policy: plan.Revision,
+		Content: ring.Digest(u.content(caller.Unit)), Manifest: u.Manifest, Policy: plan.Revision,
 		KCV: ring.KCV(), Lease: x.Limits.Lease,
 	})
 	if err != nil {
