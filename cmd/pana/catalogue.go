@@ -76,6 +76,7 @@ var headings = map[string]map[string]string{
 		"sectors":  "sector\treported\tsoon\trecords linked\tby number\tof these disagreeing\tby name",
 		"agencies": "agency\t\treported\tsoon\trecords linked\tby number\tof these disagreeing\tby name",
 		"places":   "sector\tregion\treported\tsoon\twithout a gap through", "notes": "notes",
+		"indicators": "indicators (pana query --indicator)", "linked": "records linked",
 	},
 	"ru": {
 		"window": "период с %s по %s", "cube": "куб %s: %s; не более %d измерений сразу\n  считаются %s\n", "dims": "измерения", "codes": "коды",
@@ -83,6 +84,7 @@ var headings = map[string]map[string]string{
 		"sectors":  "сектор\tотчётность\tсрок\tсвязанные записи\tпо номеру\tиз них противоречивые\tпо имени",
 		"agencies": "ведомство\t\tотчётность\tсрок\tсвязанные записи\tпо номеру\tиз них противоречивые\tпо имени",
 		"places":   "сектор\tрегион\tотчётность\tсрок\tнепрерывно по", "notes": "примечания",
+		"indicators": "индикаторы (pana query --indicator)", "linked": "связанные записи",
 	},
 	"kk": {
 		"window": "кезең: %s – %s", "cube": "текше %s: %s; бір мезгілде ең көбі %d өлшем\n  саналатыны: %s\n", "dims": "өлшемдер", "codes": "кодтар",
@@ -90,6 +92,7 @@ var headings = map[string]map[string]string{
 		"sectors":  "сектор\tесептілік\tмерзім\tбайланысқан жазбалар\tнөмірі бойынша\tоның ішінде қайшы\tаты бойынша",
 		"agencies": "ұйым\t\tесептілік\tмерзім\tбайланысқан жазбалар\tнөмірі бойынша\tоның ішінде қайшы\tаты бойынша",
 		"places":   "сектор\tөңір\tесептілік\tмерзім\tүзіліссіз, дейін", "notes": "ескертпелер",
+		"indicators": "индикаторлар (pana query --indicator)", "linked": "байланысқан жазбалар",
 	},
 }
 
@@ -110,6 +113,13 @@ func writeCatalogue(w io.Writer, c exchange.Catalogue) error {
 		if err != nil {
 			return err
 		}
+	}
+	for i := range g.Indicators {
+		n := &g.Indicators[i]
+		if i == 0 {
+			_, _ = fmt.Fprintf(w, "\n%s\n", says["indicators"])
+		}
+		_, _ = fmt.Fprintf(w, "  %s: %s. %s [%s: %s]\n", n.ID, n.Title, n.Definition, says["linked"], n.Linkable)
 	}
 	if by := d.Gate; by != nil {
 		_, _ = fmt.Fprintf(w, "decided by the steward and the officer: open %v, close %v, because %s\n", by.Open, by.Close, by.Because)

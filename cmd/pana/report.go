@@ -73,6 +73,10 @@ func writeFileReport(w io.Writer, r *gateway.Report) error {
 	if r.ReadAs != nil {
 		_, _ = fmt.Fprintf(w, "read as %s\n", readAs(r.ReadAs))
 	}
+	if l := r.Linkage; l != nil {
+		_, _ = fmt.Fprintf(w, "linked: %d by number (%d disagree with its date or sex), %d by name, %d not\n",
+			l.Identified, l.Disagreeing, l.Fallback, l.Unlinkable)
+	}
 	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
 	for _, part := range []struct {
 		name   string

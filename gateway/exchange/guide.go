@@ -18,6 +18,21 @@ type Guide struct {
 	Places   []GuidePlace  `json:"places"`
 	Sectors  []GuideSector `json:"sectors"`
 	Notes    []string      `json:"notes"`
+	// Indicators read several cells together.
+	Indicators []GuideIndicator `json:"indicators,omitempty"`
+}
+
+// A GuideIndicator is what one indicator means, and how far the records that it rests on
+// can be relied on.
+type GuideIndicator struct {
+	ID         string   `json:"id"`
+	Title      string   `json:"title"`
+	Definition string   `json:"definition"`
+	Of         string   `json:"of"`
+	Parts      []string `json:"parts"`
+	CannotTell bool     `json:"cannot_tell"` // it says how many children it cannot tell of
+	Linkable   string   `json:"linkable"`
+	By         []string `json:"by,omitempty"`
 }
 
 // A GuideCube is what one cube answers.
@@ -119,6 +134,9 @@ func (x *Exchange) Guide(c Catalogue, lang string) *Guide {
 	if q := c.Pinned.Quality; q != nil {
 		g.quality(guide, q)
 	}
+	for i := range d.Indicators {
+		guide.Indicators = append(guide.Indicators, g.indicator(&d.Indicators[i]))
+	}
 	guide.Notes = g.notes(d)
 	return guide
 }
@@ -212,6 +230,20 @@ func banded(d *gateway.Dimension) bool {
 		!slices.ContainsFunc(d.AtLevel(len(d.Levels)-1), func(n gateway.Node) bool { return n.Band == nil })
 }
 
+func (g *guiding) indicator(n *gateway.Indicator) GuideIndicator {
+	out := GuideIndicator{
+		ID: n.ID, Title: g.title(n.Title, n.ID), Definition: n.Definition.In(g.lang), Of: n.Of.Title.In(g.lang), Parts: []string{},
+		CannotTell: n.CannotTell != nil, By: n.By, Linkable: g.say(wordUntold),
+	}
+	if len(n.Linked) > 0 {
+		out.Linkable = g.band(g.pinned.Quality.Linkable(n.Linked...))
+	}
+	for _, part := range n.Parts {
+		out.Parts = append(out.Parts, part.Title.In(g.lang))
+	}
+	return out
+}
+
 // admitted lists the grouping sets of a cube, but for those that the gate closes.
 func (g *guiding) admitted(c *gateway.Cube, cube *GuideCube) {
 	if g.pinned.Budget == nil {
@@ -288,13 +320,14 @@ func (g *guiding) quality(guide *Guide, q *gateway.Quality) {
 }
 
 func (g *guiding) linkage(l gateway.LinkageBands) GuideLinkage {
-	band := func(b gateway.ShareBand) string {
-		if b == "" {
-			return g.say(wordUntold)
-		}
-		return strings.ReplaceAll(string(b), "-", "–") + " %"
+	return GuideLinkage{g.band(l.Linkable), g.band(l.Identified), g.band(l.Disagreeing), g.band(l.Fallback)}
+}
+
+func (g *guiding) band(b gateway.ShareBand) string {
+	if b == "" {
+		return g.say(wordUntold)
 	}
-	return GuideLinkage{band(l.Linkable), band(l.Identified), band(l.Disagreeing), band(l.Fallback)}
+	return strings.ReplaceAll(string(b), "-", "–") + " %"
 }
 
 // notes say what holds for every table, in the reader's language.

@@ -105,6 +105,10 @@ var wordSources = map[gateway.SourceKind]gateway.Text{
 	gateway.FirstSector: {KK: "Баланы бірінші көрген сектор.", RU: "Сектор, первым увидевший ребёнка.", EN: "The sector that saw the child first."},
 	gateway.SectorCount: {KK: "Баланы қанша сектор көрді.", RU: "Сколько секторов видели ребёнка.", EN: "How many sectors have seen the child."},
 	gateway.SectorPair:  {KK: "Баланы екі сектор да көрді.", RU: "Ребёнка видели оба сектора.", EN: "Both sectors have seen the child."},
+	gateway.ChildOutcome: {
+		KK: "Алғашқы белгіден кейін балаға не болды: жолдар мен олардың кезеңдері бойынша.", RU: "Что стало с ребёнком после первого сигнала: по путям и их этапам.",
+		EN: "What became of a child after the first sign: on some paths, by their steps.",
+	},
 	gateway.ReachedIn: {
 		KK: "Баланың алғашқы оқиғасы (%s), одан кейін %[3]d күн ішінде оқиға (%[2]s) болды ма. Хабарлар толық болмаса — анықтау мүмкін емес.",
 		RU: "Первое событие ребёнка (%s) и наступило ли в течение %[3]d дней после него событие (%[2]s). Где отчётность неполна — нельзя определить.",
