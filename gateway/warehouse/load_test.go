@@ -241,7 +241,7 @@ func TestLargeLoadBecomesOneSortedPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Abort()
-	for range 20 { // 1,310,720 rows
+	for range 70 { // 1,146,880 rows, more than the server gathers for a part
 		for i := range block.IDs(0) {
 			block.IDs(0)[i][0], block.IDs(0)[i][15] = byte(rng.Uint32()), byte(rng.Uint32())
 		}
