@@ -61,9 +61,10 @@ const (
 	codeAmbiguousColumn gateway.ProblemCode = "AMBIGUOUS_COLUMN"
 )
 
-// The problem codes of whole batches, which the gateway finds against what the agency
-// sent before.
+// The problem codes of whole batches, which the gateway finds: against what the agency
+// sent before, and, where [Reader.Forgot], in the file itself.
 const (
+	DuplicateRecord                       = codeDuplicate
 	SentBefore        gateway.ProblemCode = "RECORD_SENT_BEFORE"
 	OutsideCorrection gateway.ProblemCode = "RECORD_OF_OTHER_QUARTER"
 )

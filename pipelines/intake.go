@@ -239,6 +239,7 @@ func (f *intake) enter(st *stream, err error) error {
 	defer t.mu.Unlock()
 	t.dates |= l.dates
 	line, events := f.lines, l.events
+	defer func() { t.forgot = f.seen.full }()
 	for i := range l.records {
 		r := &l.records[i]
 		if t.rows+t.refused == st.maxRows {

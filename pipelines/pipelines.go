@@ -141,6 +141,7 @@ type tally struct {
 	rows, refused int
 	problems      gateway.Problems
 	dates         dateForms        // that were seen
+	forgot        bool             // records came whose keys are not remembered
 	links         [linkClasses]int // good records by how they point to a child
 }
 
@@ -268,6 +269,14 @@ func (r *Reader) Refused() int {
 	r.tally.mu.Lock()
 	defer r.tally.mu.Unlock()
 	return r.tally.refused
+}
+
+// Forgot reports whether the file has more records than are remembered to find doubled
+// record identifiers, so that there may be doubles among those that follow.
+func (r *Reader) Forgot() bool {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	return r.tally.forgot
 }
 
 // Problems returns what was wrong, when the reading has ended.

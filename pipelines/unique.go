@@ -6,12 +6,14 @@ import "math/bits"
 // addressing, at most three quarters full. Keys are keyed pseudonyms, as good as
 // random, so the chance that one of n different records is taken for a double is
 // about n²/2^65: 3 in 10^8 for a million. It takes 11 bytes a record at its limit,
-// where it stops growing, and remembering. That much it takes from some ten
+// where it stops growing, and remembering; what comes then is for the gateway to look
+// for, where the rows are stored. That much it takes from some ten
 // thousands of records on, so that memory does not hang on the length of a file.
 type keySet struct {
 	slots []uint64 // 0 is free
 	used  int
 	limit int
+	full  bool // a key came that is not remembered
 }
 
 // The sizes of a set: few slots for small files, and then all of them.
@@ -29,6 +31,7 @@ func (k *keySet) add(word uint64) bool {
 		return false
 	}
 	if k.used == k.limit {
+		k.full = true
 		return true
 	}
 	if k.used >= len(k.slots)/4*3 {

@@ -80,7 +80,29 @@ func (l *loading) finish(ctx context.Context) (warehouse.Sums, error) {
 	if l.upload.Manifest.Kind == gateway.Nothing {
 		return warehouse.Sums{}, nil
 	}
-	return l.load.Finish(ctx)
+	sums, err := l.load.Finish(ctx)
+	if err != nil {
+		return warehouse.Sums{}, err
+	}
+	return sums, l.unique(ctx)
+}
+
+// unique refuses the batch for doubled records that reading could not find, because it
+// remembers so many and no more. Which rows they are is not known here, so that they
+// cannot be left out either.
+func (l *loading) unique(ctx context.Context) error {
+	if !l.reader.Forgot() {
+		return nil
+	}
+	doubled, err := l.x.Warehouse.Doubled(ctx, l.contract, l.attempt.Load)
+	if err != nil {
+		return fmt.Errorf("looking for doubled record ids: %w", err)
+	}
+	if doubled == 0 {
+		return nil
+	}
+	return l.repeats(pipelines.DuplicateRecord, doubled,
+		"%d of the records have the record identifier of another one of the file; nothing was stored. Leave them out")
 }
 
 func sameBatch(a, b gateway.Batch) bool { return a.ID == b.ID && a.Load == b.Load && a.Seq == b.Seq }
@@ -142,8 +164,8 @@ func (l *loading) compare(ctx context.Context) (uint64, error) {
 	return batches[len(batches)-1].Seq, nil
 }
 
-// repeats refuses the batch for records that the agency sent before: in which rows they
-// are is not known here.
+// repeats refuses the batch for records that the agency sent before, or twice: in which
+// rows they are is not known here.
 func (l *loading) repeats(code gateway.ProblemCode, rows uint64, format string) error {
 	e := l.refusal(format, rows)
 	problems := *e.Problems
@@ -152,7 +174,7 @@ func (l *loading) repeats(code gateway.ProblemCode, rows uint64, format string) 
 		problems.Counts = map[gateway.ColumnProblem]int{}
 	}
 	column := gateway.ColumnProblem{Field: l.contract.RecordID().Name, Code: code}
-	problems.Counts[column] = int(rows) //nolint:gosec // rows of one batch
+	problems.Counts[column] += int(rows) //nolint:gosec // rows of one batch
 	e.Problems = &problems
 	e.Report = gateway.NewReport(l.contract, l.records(), &problems, e.Report.ReadAs)
 	return e

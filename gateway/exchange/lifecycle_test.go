@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -117,6 +118,29 @@ func TestLifeOfRecords(t *testing.T) {
 	delete(findings, exchange.FindingLeftover) // of what was refused
 	if len(findings) != 0 {
 		t.Errorf("fsck found %v", findings)
+	}
+}
+
+// Doubled records are found however many records lie between them: those that reading has
+// forgotten by then, where the rows are stored.
+func TestDoublesFarApart(t *testing.T) {
+	g := newExchange(t, func(o *exchange.Options) { o.Limits.File.Unique = 4 })
+	_, repeated, _ := bytes.Cut(rows(t, 7, 9), []byte("\n"))
+	doubled := append(rows(t, 0, 10), repeated...)
+	for _, reject := range []gateway.Reject{gateway.RejectBatch, gateway.RejectRows} {
+		u := as(gateway.Original, "1"+string(reject), doubled)
+		u.Manifest.Reject = reject
+		_, err := g.Upload(t.Context(), g.who["police"], u)
+		if diff := cmp.Diff(map[gateway.ProblemCode]int{pipelines.DuplicateRecord: 2}, problems(t, err)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	made, err := g.Upload(t.Context(), g.who["police"], as(gateway.Original, "2", rows(t, 0, 10)))
+	ok(t, err)
+	var r gateway.Receipt
+	ok(t, json.Unmarshal(made.Receipt, &r))
+	if r.Stored != 10 {
+		t.Errorf("%d of 10 records were stored", r.Stored)
 	}
 }
 

@@ -70,6 +70,30 @@ func (w *Warehouse) Repeated(
 	return all, nil
 }
 
+// Doubled returns how many rows of a load have a record key that another row of the load
+// has, by the first half of the keys, not counting one row of each record.
+func (w *Warehouse) Doubled(ctx context.Context, c *gateway.Contract, load gateway.LoadID) (uint64, error) {
+	column := recordColumn(c)
+	if column == "" {
+		return 0, nil
+	}
+	doing := "looking for doubled records of " + string(c.ID)
+	key := "reinterpretAsUInt64(substring(" + column + ", 1, 8))"
+	own := fmt.Sprintf("FROM %s WHERE load_id = %d AND %s != 0", w.rowsTable(c.ID), uint64(load), key)
+	var rows, doubled uint64
+	err := w.loader.QueryRow(ctx, "SELECT count() "+own).Scan(&rows)
+	parts := 1 + rows/repeatedRows
+	for part := uint64(0); part < parts && err == nil; part++ {
+		var found uint64
+		err = w.loader.QueryRow(ctx, fmt.Sprintf("SELECT toUInt64(count() - uniqExact(%s)) %s AND %s %% %d = %d", key, own, key, parts, part)).Scan(&found)
+		doubled += found
+	}
+	if err != nil {
+		return 0, internal(doing, orContext(ctx, err))
+	}
+	return doubled, nil
+}
+
 // recordColumn is the stored column of the agency's record id, quoted, or "".
 func recordColumn(c *gateway.Contract) string {
 	f := c.RecordID()
