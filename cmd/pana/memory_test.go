@@ -30,18 +30,18 @@ var memoryBytes = flag.Float64("bytes", 0, "bytes of the large upload of TestMem
 const memoryLimit = 256 << 20
 
 // TestMemory demands that memory does not grow with the upload: the peak of a gateway
-// that took a large one is within 50 MiB of the peak of one that took a small one
+// that took a large one is within a tenth of the peak of one that took a hundredth of it
 // (trust.md 6.7), and below 256 MiB, which is also the limit of its control group where
-// the machine lets us make one. It says how far apart the two are; the tenth that we
-// aim at is not held on a busy machine, see CONTRIBUTING.md. The rows are made as they
-// are sent and lie nowhere.
+// the machine lets us make one. The short forms' small uploads end before the collector
+// has its pace, and a quarter is allowed there. The rows are made as they are sent and
+// lie nowhere.
 func TestMemory(t *testing.T) {
-	large := int64(*memoryBytes)
+	large, allowed := int64(*memoryBytes), 1.1
 	switch {
 	case large == 0 && testing.Short():
-		large = 100e6
+		large, allowed = 100e6, 1.25
 	case large == 0:
-		large = 200e6
+		large, allowed = 200e6, 1.25
 	}
 	small := max(large/100, 20e6)
 	// When the collector runs within some seconds is chance, within minutes it is not.
@@ -54,7 +54,7 @@ func TestMemory(t *testing.T) {
 	}
 	high := memoryOf(t, large)
 	t.Logf("the large one peaks %+.1f %% over the small one", 100*(high.peak/low.peak-1))
-	if high.peak > low.peak+50<<20 {
+	if high.peak > allowed*low.peak {
 		t.Errorf("memory grows with the upload: %.1f MB against %.1f MB", high.peak/1e6, low.peak/1e6)
 	}
 	if high.peak > memoryLimit {

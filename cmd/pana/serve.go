@@ -3,11 +3,26 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pana-exchange/pana/configs"
 )
+
+// garbage is how many per cent of what is in use may lie about as garbage. At Go's 100 a
+// gateway peaks a sixth higher with a long upload than with a short one, which ends
+// before as much garbage was made; a collection of its heap of 30 MB takes milliseconds.
+const garbage = 50
+
+// collectOften lets memory not grow with uploads (trust.md 6.7), unless the operator has
+// set GOGC.
+func collectOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
+}
 
 func (c *cli) serveCommand() *cobra.Command {
 	var file, data, listen string
@@ -31,6 +46,7 @@ remains.`,
 			if err != nil {
 				return err
 			}
+			collectOften()
 			log := slog.New(slog.NewJSONHandler(c.err, nil))
 			n := &node{owner: "serve", config: config, log: log}
 			err = n.open(cmd.Context(), c)
