@@ -4,7 +4,8 @@
 //
 // The embedded files are read with [Contracts], [CodeLists] and [Definition];
 // [LoadContracts], [LoadCodeLists] and [LoadDefinition] read the same layout
-// from a folder: contracts/*.yaml, codelists/*.csv and cubes/*.yaml. [Load]
+// from a folder: contracts/*.yaml, codelists/*.csv and cubes/*.yaml. [Crosswalks] says
+// how codes of one list are said in another. [Load]
 // reads gateway.yaml. An agency's own tools get [TableSchema] and [Template].
 //
 // Reading is strict. A key that is unknown, doubled or misplaced, a code list
@@ -23,7 +24,8 @@ import (
 	"github.com/pana-exchange/pana/gateway"
 )
 
-//go:embed messages/*.yaml contracts/*.yaml codelists/*.csv codelists/codelists.yaml cubes/*.yaml cubes/shared/*.yaml
+//go:embed messages/*.yaml contracts/*.yaml codelists/*.csv codelists/codelists.yaml crosswalks/*.csv crosswalks/crosswalks.yaml
+//go:embed cubes/*.yaml cubes/shared/*.yaml
 var embedded embed.FS
 
 // sectors are contracts with the code lists that they use.

@@ -170,6 +170,7 @@ func readDefinition(fsys fs.FS, file, lineage string, contracts []*gateway.Contr
 	r.readFacts()
 	r.readIndicators()
 	r.readGate()
+	r.readBreaks()
 	if err := r.found.err(); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type Definition struct {
 	// (disclosure.md 2.1).
 	Impossible [][]Fact      `json:"impossible,omitempty"`
 	Implied    []Implication `json:"implied,omitempty"`
+	// Breaks are where codes of the dimensions changed: tables that cross one say so.
+	Breaks []Break `json:"breaks,omitempty"`
 	// Gate is what is decided on the sparsity gate against what it found; nil leaves
 	// it as it is.
 	Gate *GateDecision `json:"gate,omitempty"`

@@ -179,7 +179,7 @@ type Document struct {
 	Table      *gateway.Table
 	Definition *gateway.Definition // as it is pinned in the release
 	Built      time.Time           // when the release was built
-	Notice     string              // whose policies are in force
+	Notice     string              // whose policies are in force; breaks that the table crosses are added
 	Answer     [32]byte            // SHA-256 of the same answer in JSON
 }
 
@@ -192,6 +192,13 @@ func Write(w io.Writer, f Format, d *Document) error {
 	}
 	if d.Definition == nil || d.Definition.Cube(d.Table.Cube) == nil {
 		return gateway.Errorf(gateway.Invalid, "the release's definition does not hold the table's cube")
+	}
+	if breaks := d.Definition.BreaksOf(d.Table); len(breaks) > 0 {
+		broken := *d
+		for _, b := range breaks {
+			broken.Notice = strings.TrimSpace(broken.Notice + " " + b.String())
+		}
+		d = &broken
 	}
 	return k.write(w, d)
 }

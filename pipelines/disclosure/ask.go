@@ -64,6 +64,9 @@ func (p *Published) Ask(q gateway.Question) (*gateway.Table, error) {
 		}
 	}
 	t.Cells = c.read(p)
+	for _, b := range p.head.Definition.BreaksOf(t) {
+		t.Notes = append(t.Notes, b.String())
+	}
 	return t, nil
 }
 
