@@ -238,3 +238,24 @@ func validities(d *gateway.Dimension, list *gateway.CodeList, told map[string]bo
 	}
 	return breaks
 }
+
+// ListsOf returns the code lists of a definition's dimensions whose leaves are codes of
+// a column, by the dimension's name, as the embedded contracts have them.
+func ListsOf(d *gateway.Definition) (map[string]gateway.CodeListID, error) {
+	contracts, err := Contracts()
+	if err != nil {
+		return nil, err
+	}
+	r := &cubeReader{contracts: contracts}
+	lists := map[string]gateway.CodeListID{}
+	for i := range d.Dimensions {
+		dim := &d.Dimensions[i]
+		if !listSource(dim.Source.Kind) {
+			continue
+		}
+		if list := r.listOf(dim.Source.Column); list != nil {
+			lists[dim.Name] = list.ID
+		}
+	}
+	return lists, nil
+}

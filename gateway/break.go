@@ -32,7 +32,7 @@ func (b Break) String() string {
 }
 
 // names reports whether the break concerns a code.
-func (b *Break) names(code string) bool { return code == b.From || slices.Contains(b.Into, code) }
+func (b Break) names(code string) bool { return code == b.From || slices.Contains(b.Into, code) }
 
 // Across returns the breaks that a comparison crosses: of codes of dimensions that a
 // table names, between the first day and the last of what it counts. named maps

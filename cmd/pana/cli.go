@@ -91,7 +91,7 @@ Start with:  pana demo`,
 	root.AddCommand(
 		c.demoCommand(), c.serveCommand(), c.synthCommand(), c.checkCommand(), c.uploadCommand(),
 		c.batchCommand(), c.releaseCommand(), c.queryCommand(), c.policyCommand(), c.auditCommand(),
-		c.keysCommand(), c.keyserverCommand(), c.eraseCommand(), c.accessCommand(), c.engineCommand(), c.fsckCommand(), c.redteamCommand(), c.benchCommand(),
+		c.codesCommand(), c.keysCommand(), c.keyserverCommand(), c.eraseCommand(), c.accessCommand(), c.engineCommand(), c.fsckCommand(), c.redteamCommand(), c.benchCommand(),
 	)
 	strictUse(root)
 	return root
