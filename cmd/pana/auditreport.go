@@ -121,6 +121,7 @@ func writeOversight(w io.Writer, o oversight, lang string) error {
 func (c *cli) auditReportCommand(flags *clientFlags) *cobra.Command {
 	var filter leafFilter
 	var lang string
+	var html bool
 	command := &cobra.Command{
 		Use: "report --from DAY --to DAY", Short: "What happened in a time, for whoever oversees the gateway",
 		Long: `Count what the ledger says of a time: who asked which release for which purpose and was
@@ -148,12 +149,16 @@ of records. That you read the ledger is itself logged.`,
 				return err
 			}
 			o := oversee(chosen, filter.since, filter.until)
+			if html {
+				return writeOversightPage(c.out, o, lang)
+			}
 			return c.print(o, func(w io.Writer) error { return writeOversight(w, o, lang) })
 		},
 	}
 	command.Flags().StringVar(&filter.since, "from", "", "first day")
 	command.Flags().StringVar(&filter.until, "to", "", "the day after the last")
 	command.Flags().StringVar(&lang, "lang", "en", "language of the headings: kk, ru or en")
+	command.Flags().BoolVar(&html, "html", false, "write a page for print")
 	require(command, "from", "to")
 	return command
 }

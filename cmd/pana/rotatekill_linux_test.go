@@ -85,10 +85,12 @@ func TestRotationKilled(t *testing.T) {
 type rotations struct {
 	*campaign
 	flags  map[string]string // a key file, by role
-	first  map[[16]byte]int  // rows by pid, under epoch 1
+	pids   map[[16]byte]int  // rows by pid, as they were verified last
+	under  int               // the epoch that these are of
 	rows   int
-	epoch  int
+	epoch  int // in force
 	newest int
+	oldest int // that is not destroyed
 }
 
 func newRotations(t *testing.T) *rotations {
@@ -100,7 +102,7 @@ func newRotations(t *testing.T) *rotations {
 	operator := newClient(k.gateway.base(), made.OperatorKey)
 	k.register(operator)
 	k.records()
-	r := &rotations{campaign: k, flags: map[string]string{}, epoch: 1, newest: 1}
+	r := &rotations{campaign: k, flags: map[string]string{}, under: 1, epoch: 1, newest: 1, oldest: 1}
 	for _, role := range []gateway.Role{gateway.RoleOfficer, gateway.RoleOperator} {
 		key := exchange.KeySpec{Role: role, Subject: "demo-" + string(role), Org: "of-" + string(role)}
 		if err := operator.call(t.Context(), "POST", "/v1/access/keys", key, &key); err != nil {
@@ -124,7 +126,7 @@ func newRotations(t *testing.T) *rotations {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.first = state.pids
+	r.pids = state.pids
 	r.start()
 	return r
 }
@@ -155,12 +157,20 @@ func (r *rotations) pana(role string, args ...string) {
 func (r *rotations) signed() string {
 	r.t.Helper()
 	if r.newest == r.epoch {
+		for ; r.oldest < r.epoch; r.oldest++ { // a keyring holds few keys
+			r.pana("operator", "keys", "destroy", "--epoch", strconv.Itoa(r.oldest), "--proposal", r.agreed(registry.DestroyKey, r.oldest))
+		}
 		r.pana("operator", "keys", "new-epoch")
 		r.newest++
 	}
+	return r.agreed(registry.RotateKeys, r.newest)
+}
+
+// agreed is a proposal that two people signed.
+func (r *rotations) agreed(action registry.KeyAction, epoch int) string {
+	r.t.Helper()
 	var p api.KeyProposal
-	err := r.client("operator").call(r.t.Context(), "POST", "/v1/keys/proposals",
-		api.KeyRequest{Action: registry.RotateKeys, Epoch: r.newest, Reason: "a test"}, &p)
+	err := r.client("operator").call(r.t.Context(), "POST", "/v1/keys/proposals", api.KeyRequest{Action: action, Epoch: epoch, Reason: "a test"}, &p)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -221,7 +231,7 @@ func (r *rotations) kill(after time.Duration) int {
 }
 
 // verify compares what is stored with what was: fsck, the number of rows, and each pid
-// with what the key in force makes of the first one.
+// with what the key in force makes of what it was.
 func (r *rotations) verify() error {
 	out, err := command(self(r.t), "fsck", "--data", r.gateway.data).CombinedOutput()
 	if err != nil { // leftovers are none: they are swept by and by
@@ -231,22 +241,23 @@ func (r *rotations) verify() error {
 	if err != nil {
 		return err
 	}
-	want, err := moved(now.keys, r.first, r.epoch)
+	want, err := moved(now.keys, r.pids, r.under, r.epoch)
 	if err != nil {
 		return err
 	}
 	if now.rows != r.rows || !maps.Equal(now.pids, want) {
 		return fmt.Errorf("%d rows of %d, and %d pids of which not all are those of epoch %d", now.rows, r.rows, len(now.pids), r.epoch)
 	}
+	r.pids, r.under = now.pids, r.epoch
 	return nil
 }
 
-// moved is what the key of an epoch makes of the pids of the first.
-func moved(keys *pseudonym.Keyring, first map[[16]byte]int, epoch int) (map[[16]byte]int, error) {
-	if epoch == 1 {
-		return first, nil
+// moved is what the key of an epoch makes of the pids of another.
+func moved(keys *pseudonym.Keyring, pids map[[16]byte]int, from, epoch int) (map[[16]byte]int, error) {
+	if epoch == from {
+		return pids, nil
 	}
-	ring, err := keys.At(1)
+	ring, err := keys.At(from)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +266,7 @@ func moved(keys *pseudonym.Keyring, first map[[16]byte]int, epoch int) (map[[16]
 		return nil, err
 	}
 	to := map[[16]byte]int{}
-	for pid, n := range first {
+	for pid, n := range pids {
 		one := [][16]byte{pid}
 		move(one)
 		to[one[0]] = n

@@ -166,6 +166,9 @@ func (x *Exchange) NewEpoch(ctx context.Context, caller gateway.Caller) (registr
 	epochs := ring.Epochs()
 	next := epochs[len(epochs)-1]
 	if next <= known[len(known)-1].Epoch { // else a crash left it in the file, and nowhere else
+		if len(epochs) == pseudonym.MaxEpochs {
+			return registry.KeyEpoch{}, gateway.Errorf(gateway.Conflict, "the keyring holds %d outer keys; destroy one that is retired first", len(epochs))
+		}
 		ring, err = ring.WithNewEpoch(x.Rand)
 		if err != nil {
 			return registry.KeyEpoch{}, err

@@ -42,8 +42,8 @@ func (k *Keyring) at(epoch int) *Keyring {
 // WithNewEpoch returns the keyring with one more outer key, of the next number. The
 // epoch in force stays.
 func (k *Keyring) WithNewEpoch(rand io.Reader) (*Keyring, error) {
-	if len(k.epochs) == maxEpochs {
-		return nil, fmt.Errorf("keyring: it holds %d outer keys; destroy one that is retired first", maxEpochs)
+	if len(k.epochs) == MaxEpochs {
+		return nil, fmt.Errorf("keyring: it holds %d outer keys; destroy one that is retired first", MaxEpochs)
 	}
 	key, err := randomKey(rand)
 	if err != nil {

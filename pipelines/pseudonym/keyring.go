@@ -18,9 +18,9 @@ import (
 // format is the version of the keyring file.
 const format = "pana-keyring/2"
 
-// maxEpochs is how many outer keys a keyring holds at once. Two are needed while one
+// MaxEpochs is how many outer keys a keyring holds at once. Two are needed while one
 // takes the other's place.
-const maxEpochs = 8
+const MaxEpochs = 8
 
 // errKeyring says no more than this: what a keyring's bytes hold never reaches
 // an error.
@@ -119,7 +119,7 @@ func (f *file) check() error {
 	if !installationName.MatchString(f.Installation) {
 		return errors.New("keyring: an installation is named by lower-case letters, digits, dots and hyphens, at most 63")
 	}
-	if !domainName.MatchString(f.Domain) || f.Outer[f.Epoch] == nil || len(f.Outer) > maxEpochs {
+	if !domainName.MatchString(f.Domain) || f.Outer[f.Epoch] == nil || len(f.Outer) > MaxEpochs {
 		return errKeyring
 	}
 	if f.Recovery != "" {
