@@ -25,8 +25,8 @@ func TestDemoLattice(t *testing.T) {
 			sets[cube]++
 		}
 	}
-	if len(admitted) != 73 || sets["pathways"] != 39 || sets["overlap"] != 18 || sets["volume"] != 26 || sets["outcomes"] != 4 || cells != 16013 {
-		t.Errorf("%d grouping sets, %v by cube, %d cells; want 73, 39 of pathways, 18 of overlap, 26 of volume, 4 of outcomes, 16013", len(admitted), sets, cells)
+	if len(admitted) != 73 || sets["pathways"] != 39 || sets["overlap"] != 18 || sets["volume"] != 26 || sets["outcomes"] != 4 || cells != 16139 {
+		t.Errorf("%d grouping sets, %v by cube, %d cells; want 73, 39 of pathways, 18 of overlap, 26 of volume, 4 of outcomes, 16139", len(admitted), sets, cells)
 	}
 }
 

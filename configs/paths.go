@@ -154,6 +154,20 @@ func (r *cubeReader) readStep(f *stepFile, p *gateway.Path, at place) {
 	case s.Near < 0 || s.Near > p.Days || s.Near > 0 && !s.Slip || s.Slip && s.After != "":
 		at.bad("near is of steps that look for a referral slip, at most the days of the path; they follow the start")
 	}
+	if s.Slip {
+		for _, h := range append(slices.Clone(p.Start), s.Any...) {
+			c := r.contract(h.Sector)
+			if c == nil {
+				continue
+			}
+			if f := stored(c, gateway.ColumnSlip); f == nil || f.Type != gateway.TypeIdentifier {
+				at.at("slip").bad("contract %s stores no number of a referral slip", h.Sector)
+			}
+		}
+		if slices.ContainsFunc(s.Any, func(h gateway.Happening) bool { return len(h.Where) > 0 }) {
+			at.at("any").bad("any record of a sector that bears the number has received the slip")
+		}
+	}
 	p.Steps = append(p.Steps, s)
 }
 

@@ -51,7 +51,8 @@ type Step struct {
 	// Slip: a record counts that bears the number of the start's referral slip, from
 	// From to To days after it if it is the same child's, on any day if it is not,
 	// because the days of two children are not comparable. Where the start has no
-	// number, a record of the child counts up to Near days before or after.
+	// number, a record of the child counts up to Near days before or after. A child
+	// with several starts on its first day has the slips of all.
 	Slip bool `json:"slip,omitempty"`
 	Near int  `json:"near,omitempty"`
 }

@@ -235,6 +235,8 @@ func (c *counting) column(contract *gateway.Contract, sector int, name string) s
 		return gateway.ColumnQuarter + " AS Quarter"
 	case "Day":
 		return c.date(contract, gateway.ColumnDay) + " AS Day"
+	case slipColumn:
+		return slipOf(contract) + " AS " + slipColumn
 	case lateColumn:
 		return c.lateBy(contract) + " AS " + lateColumn
 	case goneColumn:
@@ -314,6 +316,9 @@ func (c *counting) eventColumns() []string {
 	for _, column := range slices.Concat(c.columns, c.happened) {
 		names = append(names, column.event())
 	}
+	if c.slips {
+		names = append(names, slipColumn)
+	}
 	if c.closed != nil {
 		names = append(names, lateColumn, goneColumn)
 	}
@@ -338,6 +343,9 @@ func (c *counting) createTables() []string {
 	if c.marks() != nil {
 		sets.WriteString(", " + marksColumn + " Array(UInt8)")
 	}
+	if c.slips {
+		events.WriteString(", " + slipColumn + " FixedString(16), " + keptColumn + " UInt64")
+	}
 	if c.closed != nil {
 		events.WriteString(", " + lateColumn + " UInt64, " + goneColumn + " UInt8")
 	}
@@ -358,6 +366,11 @@ func (c *counting) createTables() []string {
 // withdrawn since the children were numbered fall out of the join or never come.
 func (c *counting) insertEvents() string {
 	columns := strings.Join(c.eventColumns(), ", ")
+	if c.slips {
+		return fmt.Sprintf("INSERT INTO %s (child, rk, %[2]s, %[3]s) SELECT k.child, k.rk, %[2]s, %[4]s FROM (%[5]s) AS e INNER JOIN %[6]s AS k USING (pid)"+
+			" LEFT JOIN (%[7]s) AS born ON e.%[8]s = born.BornSlip", c.table("events"), columns, keptColumn, kept(), c.union(c.eventColumns()),
+			c.table("children"), c.bearers(), slipColumn)
+	}
 	return fmt.Sprintf("INSERT INTO %s (child, rk, %[2]s) SELECT k.child, k.rk, %[2]s FROM (%s) AS e INNER JOIN %s AS k USING (pid)",
 		c.table("events"), columns, c.union(c.eventColumns()), c.table("children"))
 }

@@ -181,8 +181,12 @@ func said(p *gateway.Path, at int, o *gateway.Outcome) string {
 // path writes the start of a path, whether its cohort can be told, and its steps.
 func (o *outcomes) path(p *gateway.Path, at int) {
 	var starts, is []string
+	slip := ""
+	if slices.ContainsFunc(p.Steps, func(s gateway.Step) bool { return s.Slip }) {
+		slip = ", " + slipColumn + ", " + keptColumn
+	}
 	for _, h := range p.Start {
-		starts, is = append(starts, o.starts(h)...), append(is, o.c.is(h))
+		starts, is = append(starts, o.starts(h, slip)...), append(is, o.c.is(h))
 	}
 	if slices.ContainsFunc(p.Start, func(h gateway.Happening) bool { return len(h.Dates) > 0 && !h.Own }) {
 		is = nil // one without its date is no start
@@ -201,24 +205,24 @@ func (o *outcomes) path(p *gateway.Path, at int) {
 		fmt.Sprintf("%s_all[1].1 AS %[1]s_s", name),
 		fmt.Sprintf("notEmpty(%[1]s_all) AND %[2]s + %[1]s_all[1].3 + %[3]d <= %[4]s AS %[1]s_told", name, o.lastDay(name+"_all[1].2"), p.Days, o.horizon(p)))
 	for i := range p.Steps {
-		o.step(p, at, i)
+		if p.Steps[i].Slip {
+			o.slip(p, at, i)
+		} else {
+			o.step(p, at, i)
+		}
 	}
 }
 
 // starts gathers the days of a happening with the quarter of their record and how long
 // after the record they are.
-func (o *outcomes) starts(h gateway.Happening) []string {
+func (o *outcomes) starts(h gateway.Happening, slip string) []string {
 	var arrays []string
 	for _, day := range on(h) {
 		arrays = append(arrays, o.array(fmt.Sprintf(
 			"groupArrayIf((toInt64(%[1]s), toInt64(Quarter), if(Day = %[2]d, toInt64(0), greatest(toInt64(%[1]s) - toInt64(Day), toInt64(0)))%[4]s), %[3]s AND %[1]s != %[2]d)",
-			day, gateway.NoDay, o.c.is(h), o.slip())))
+			day, gateway.NoDay, o.c.is(h), slip)))
 	}
 	return arrays
-}
-
-func (o *outcomes) slip() string {
-	return ""
 }
 
 // days gathers the days of a happening.

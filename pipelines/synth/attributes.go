@@ -42,10 +42,11 @@ type rules struct {
 	d         *gateway.Definition
 	cov       *gateway.Coverage
 	contracts [sectors]*gateway.Contract
-	columns   []string // coded columns that some dimension reads
-	dates     []string // date columns of reached
-	sought    []sought // what paths look for
-	everyone  []string // codes of all regions
+	columns   []string            // coded columns that some dimension reads
+	dates     []string            // date columns of reached
+	sought    []sought            // what paths look for
+	bearers   map[string][]bearer // of the numbers of referral slips
+	everyone  []string            // codes of all regions
 	bands     map[*gateway.CodeList][]ageBand
 	slots     []slot
 	sets      []set

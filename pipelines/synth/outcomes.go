@@ -20,6 +20,7 @@ type sought struct {
 type occurrence struct {
 	sought int
 	day    gateway.Day
+	slip   string // number of the referral slip on the record
 }
 
 // seek lists the happenings of a definition's paths.
@@ -53,7 +54,7 @@ func (r *rules) occurrences(c *gateway.Contract, rec *record, own gateway.Day) [
 			days = append(days, own)
 		}
 		for _, day := range days {
-			found = append(found, occurrence{i, day})
+			found = append(found, occurrence{i, day, slipOn(c, rec)})
 		}
 	}
 	return found
@@ -139,6 +140,10 @@ func (r *rules) follow(ch *child, p *gateway.Path, at int) trail {
 		if s.After != "" {
 			from = t.steps[p.Step(s.After)]
 		}
+		if s.Slip {
+			t.steps = append(t.steps, r.arrived(ch, at, i, t.start, s))
+			continue
+		}
 		t.steps = append(t.steps, r.earliest(ch, at, i, from, s, t.start+gateway.Day(p.Days))) //nolint:gosec // some hundred days
 	}
 	return t
@@ -180,4 +185,81 @@ func (r *rules) reportedUntil(ch *child, p *gateway.Path, day gateway.Day) bool 
 		}
 	}
 	return len(places) > 0
+}
+
+// slipOn is the number of the referral slip on a record.
+func slipOn(c *gateway.Contract, rec *record) string {
+	for i := range c.Fields {
+		if c.Fields[i].Column == gateway.ColumnSlip {
+			return rec.cell(c.Fields[i].Name)
+		}
+	}
+	return ""
+}
+
+// A bearer is whose record of a sector bears a number: "" is nobody's.
+type bearer struct {
+	sector gateway.ContractID
+	iin    string
+}
+
+// collect notes who bears the numbers of referral slips, where some step looks for them.
+func (r *rules) collect(source func(func(*record) error) error) error {
+	if !slices.ContainsFunc(r.d.Dimensions, func(d gateway.Dimension) bool {
+		return slices.ContainsFunc(d.Source.Paths, func(p gateway.Path) bool {
+			return slices.ContainsFunc(p.Steps, func(s gateway.Step) bool { return s.Slip })
+		})
+	}) {
+		return nil
+	}
+	r.bearers = map[string][]bearer{}
+	return source(func(rec *record) error {
+		c := r.contracts[rec.sector]
+		slip := slipOn(c, rec)
+		if rec.dirt != nil || slip == "" {
+			return nil
+		}
+		day, ok := gateway.ParseDay([]byte(rec.cell(c.EventDate().Name)))
+		if ok && day >= r.d.From.First() && day <= r.d.To.Last() {
+			r.bearers[slip] = append(r.bearers[slip], bearer{c.ID, rec.cell("child_iin")})
+		}
+		return nil
+	})
+}
+
+// arrived is the day on which a slip of the child's first day on a path came to one of
+// the sectors of a step: that of the child's own record, or the start where somebody
+// else's record bears it.
+func (r *rules) arrived(ch *child, path, step int, start gateway.Day, s *gateway.Step) gateway.Day {
+	found := gateway.NoDay
+	note := func(day gateway.Day) {
+		if found == gateway.NoDay || day < found {
+			found = day
+		}
+	}
+	for _, e := range ch.events {
+		for _, sent := range e.occurrences {
+			if sought := r.sought[sent.sought]; sought.path != path || sought.step != -1 || sent.day != start {
+				continue
+			}
+			for _, b := range r.bearers[sent.slip] {
+				if b.iin != ch.iin && slices.ContainsFunc(s.Any, func(h gateway.Happening) bool { return h.Sector == b.sector }) {
+					note(start)
+				}
+			}
+			for _, f := range ch.events {
+				for _, got := range f.occurrences {
+					if sought := r.sought[got.sought]; sought.path != path || sought.step != step {
+						continue
+					}
+					after := int(got.day - start)
+					if sent.slip != "" && got.slip == sent.slip && after >= s.From && after <= s.To ||
+						sent.slip == "" && after >= -s.Near && after <= s.Near {
+						note(got.day)
+					}
+				}
+			}
+		}
+	}
+	return found
 }

@@ -65,6 +65,10 @@ func newTruth(d *gateway.Definition, cov *gateway.Coverage, contracts []*gateway
 	if err != nil {
 		return nil, err
 	}
+	err = r.collect(source)
+	if err != nil {
+		return nil, err
+	}
 	t := &Truth{From: d.From, To: d.To, Cells: map[string]Count{}, source: source, rules: r}
 	err = t.walk(func(ch *child) {
 		t.Children++
