@@ -269,8 +269,8 @@ func sayingOf(o *gateway.Outcome) string {
 	case o.CannotTell:
 		key += "|cannot"
 	}
-	for _, day := range o.Days {
-		key += "|" + strconv.Itoa(day)
+	if len(o.Days) == 2 {
+		key += "|" + strconv.Itoa(o.Days[0]) + "|" + strconv.Itoa(o.Days[1])
 	}
 	return key
 }

@@ -136,7 +136,7 @@ const (
 	ColumnAge     = "age"     // age band at the event
 	ColumnSex     = "sex"
 	ColumnRegion  = "region"
-	ColumnSlip    = "referral_key" // keyed number of a referral slip, where the contract has one
+	ColumnSlip    = "referral_key"           // keyed number of a referral slip, where the contract has one
 	ColumnAbsent  = "child_id_absent_reason" // why a row has no IIN
 )
 

@@ -74,7 +74,7 @@ func (c *counting) nestedAttribute(d *gateway.Dimension) string {
 		return c.nestedPairs()
 	case gateway.ReachedIn:
 		return c.nestedReached(d)
-	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode:
+	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode, gateway.ChildOutcome:
 	}
 	panic("not a child dimension")
 }
@@ -206,7 +206,7 @@ func (c *counting) nestedNode(sd gateway.SetDimension) string {
 		case gateway.ReachedIn:
 			v = map[string]int{"yes": 1, "no": 2, "cannot_tell": 3, "no_start": 4}[leaf.Code]
 		case gateway.EventColumn, gateway.EventQuarter, gateway.EventYear, gateway.EventSectorCode, gateway.ChildConst,
-			gateway.ChildFirst, gateway.ChildMost, gateway.SectorCount, gateway.SectorPair:
+			gateway.ChildFirst, gateway.ChildMost, gateway.SectorCount, gateway.SectorPair, gateway.ChildOutcome:
 		}
 		node := leaf
 		for node.Level > sd.Level {
@@ -259,7 +259,7 @@ func (c *counting) nestedSectorNode(d *gateway.Dimension, i int) string {
 		}
 		return known(value)
 	case gateway.EventSector, gateway.EventColumn, gateway.EventQuarter, gateway.ChildConst, gateway.ChildFirst,
-		gateway.ChildMost, gateway.FirstSector, gateway.ReachedIn:
+		gateway.ChildMost, gateway.FirstSector, gateway.ReachedIn, gateway.ChildOutcome:
 	}
 	return ""
 }

@@ -103,7 +103,9 @@ func (c *counting) severalIn(column string) bool {
 // is is the SQL of the condition that an event is a happening's, of any date.
 func (c *counting) is(h gateway.Happening) string {
 	all := []string{fmt.Sprintf("Sector = %d", c.order[h.Sector])}
-	list := func(column string) *gateway.CodeList { return codedField(c.contracts[c.order[h.Sector]-1], column).List }
+	list := func(column string) *gateway.CodeList {
+		return codedField(c.contracts[c.order[h.Sector]-1], column).List
+	}
 	for _, column := range slices.Sorted(maps.Keys(h.Where)) {
 		var numbers []int
 		mask := uint64(0)
