@@ -96,7 +96,7 @@ deviation stands beside them; a refusal lists what a cube measures.`,
 	f.StringVar(&population, "population", "", "CSV of numbers of children by codes (region,sex,population), for rates of an indicator per 100,000")
 	require(command, "release")
 	command.MarkFlagsOneRequired("cube", "indicator")
-	for _, flag := range []string{"cube", "where", "measure", "keep", "out", "format"} {
+	for _, flag := range []string{"cube", "where", "measure", "keep", "out", "format", "chart", "stages"} {
 		command.MarkFlagsMutuallyExclusive("indicator", flag)
 	}
 	return command
