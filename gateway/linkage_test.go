@@ -12,8 +12,15 @@ func TestShareBands(t *testing.T) {
 		part, whole int
 		want        ShareBand
 	}{
-		{0, 0, ""}, {0, 7, "0-10"}, {1, 10, "10-20"}, {99, 1000, "0-10"}, {899, 1000, "80-90"}, {900, 1000, "90-100"}, {1000, 1000, "90-100"},
-		{-1, 10, ""}, {11, 10, ""},
+		{0, 0, ""},
+		{0, 7, "0-10"},
+		{1, 10, "10-20"},
+		{99, 1000, "0-10"},
+		{899, 1000, "80-90"},
+		{900, 1000, "90-100"},
+		{1000, 1000, "90-100"},
+		{-1, 10, ""},
+		{11, 10, ""},
 	} {
 		if got := ShareBandOf(c.part, c.whole); got != c.want {
 			t.Errorf("%d of %d: %q, want %q", c.part, c.whole, got, c.want)
@@ -40,8 +47,15 @@ func TestReportedBands(t *testing.T) {
 		accepted, expected int
 		want               ReportedBand
 	}{
-		{0, 0, ""}, {0, 4, ReportedNone}, {1, 4, ReportedLess}, {2, 4, ReportedHalf}, {89, 100, ReportedHalf},
-		{90, 100, ReportedMost}, {99, 100, ReportedMost}, {100, 100, ReportedAll}, {1, 1, ReportedAll},
+		{0, 0, ""},
+		{0, 4, ReportedNone},
+		{1, 4, ReportedLess},
+		{2, 4, ReportedHalf},
+		{89, 100, ReportedHalf},
+		{90, 100, ReportedMost},
+		{99, 100, ReportedMost},
+		{100, 100, ReportedAll},
+		{1, 1, ReportedAll},
 	} {
 		if got := ReportedBandOf(c.accepted, c.expected); got != c.want {
 			t.Errorf("%d of %d: %q, want %q", c.accepted, c.expected, got, c.want)

@@ -22,6 +22,7 @@ func byNameOptions(t *testing.T) Options {
 			f.Part = gateway.GivenName
 		case "absent_reason":
 			f.Column = gateway.ColumnAbsent
+		default:
 		}
 	}
 	for i := range o.Plan.Fields {

@@ -80,7 +80,7 @@ func (c *counting) sourceColumns() ([]sourceColumn, error) {
 					add(sourceColumn{name: name, date: true})
 				}
 			}
-			if c.list(gateway.ColumnRegion) != nil { // the region decides the horizon
+			if c.regionList() != nil { // the region decides the horizon
 				add(sourceColumn{name: gateway.ColumnRegion})
 			}
 		case gateway.ChildOutcome:
@@ -92,7 +92,7 @@ func (c *counting) sourceColumns() ([]sourceColumn, error) {
 			if err != nil {
 				return nil, err
 			}
-			if c.list(gateway.ColumnRegion) != nil {
+			if c.regionList() != nil {
 				add(sourceColumn{name: gateway.ColumnRegion})
 			}
 		case gateway.EventSector, gateway.EventQuarter, gateway.EventYear, gateway.FirstSector, gateway.SectorCount, gateway.SectorPair:
@@ -186,10 +186,10 @@ func codedField(contract *gateway.Contract, column string) *gateway.Field {
 	return nil
 }
 
-// list returns the code list of a column of single codes, or nil.
-func (c *counting) list(column string) *gateway.CodeList {
+// regionList is the code list of the region of records, or nil.
+func (c *counting) regionList() *gateway.CodeList {
 	for _, contract := range c.contracts {
-		if f := codedField(contract, column); f != nil && !f.Multi {
+		if f := codedField(contract, gateway.ColumnRegion); f != nil && !f.Multi {
 			return f.List
 		}
 	}

@@ -221,7 +221,7 @@ type regions struct {
 
 func (c *counting) newRegions() *regions {
 	r := &regions{}
-	list := c.list(gateway.ColumnRegion)
+	list := c.regionList()
 	if list == nil {
 		return r
 	}

@@ -31,5 +31,5 @@ func (w *Warehouse) HasChildren(
 	if err != nil {
 		return false, internal("looking for enough children in "+string(c), orContext(ctx, err))
 	}
-	return int(found) >= least, nil //nolint:gosec // at most least
+	return int(found) >= least, nil
 }

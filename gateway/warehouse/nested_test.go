@@ -106,7 +106,7 @@ func (c *counting) nestedReached(d *gateway.Dimension) string {
 		}
 	}
 	told := "if(m.v IN (0), " + fmt.Sprint(int(c.nestedTold(d, ""))) + ", 0)"
-	if list := c.list(gateway.ColumnRegion); list != nil {
+	if list := c.regionList(); list != nil {
 		for i, code := range list.Codes {
 			told += fmt.Sprintf(" + if(m.v = %d, %d, 0)", i+1, c.nestedTold(d, code.Code))
 		}

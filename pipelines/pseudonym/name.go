@@ -32,14 +32,14 @@ func AppendName(dst, name []byte) []byte {
 		r, n := utf8.DecodeRune(rest)
 		rest = rest[n:]
 		r = plainLetter(r, cyrillic)
-		switch {
-		case r == 0:
+		switch r {
+		case 0:
 			continue
-		case r == 'ж': // Джамбыл is how Жамбыл was written once
+		case 'ж': // Джамбыл is how Жамбыл was written once
 			for len(out) > 0 && out[len(out)-1] == 'д' {
 				out = out[:len(out)-1]
 			}
-		case r == 'ß':
+		case 'ß':
 			out = pushLetter(out, 's')
 			r = 's'
 		}
