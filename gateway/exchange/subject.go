@@ -102,13 +102,14 @@ func (x *Exchange) eraseChildren(ctx context.Context) error {
 	defer x.keys.builds.Release(allBuilds)
 	x.keys.copying.Lock()
 	defer x.keys.copying.Unlock()
+	var errs []error
 	for _, e := range due {
 		err := guarded("an erasure", func() error { return x.eraseChild(ctx, e) })
-		if err != nil {
-			return fmt.Errorf("carrying out erasure %s: %w", e.ID, err)
+		if err != nil { // the law gave every child a date: one that cannot be done holds up no other
+			errs = append(errs, fmt.Errorf("carrying out erasure %s: %w", e.ID, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (x *Exchange) eraseChild(ctx context.Context, e registry.Erasure) error {

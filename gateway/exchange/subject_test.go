@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pana-exchange/pana/gateway"
 	"github.com/pana-exchange/pana/gateway/approval"
@@ -188,6 +189,32 @@ func TestErasureIsRepeated(t *testing.T) {
 		if n := len(g.pids(t)); n != children-1 {
 			t.Fatalf("%d of %d children are left", n, children)
 		}
+	}
+}
+
+// An erasure that cannot be carried out, because a contract is gone, stops none of those
+// behind it.
+func TestErasureHoldsUpNoOther(t *testing.T) {
+	g := newExchange(t)
+	g.send(t, "police", "k1", files(t)["police"])
+	stuck := g.request(t, unheard)
+	g.clock.move(time.Minute)
+	children := len(g.pids(t))
+	ok(t, g.RequestErasure(t.Context(), g.who["police"], []byte(child(t)), registry.ErasureAsked))
+	all, err := g.registry.Proposals(t.Context(), registry.ErasureChange)
+	ok(t, err)
+	g.signErasure(t, all[0])
+	// The first is signed later, so that it is about a batch of a contract that is removed.
+	g.send(t, "health", "k1", files(t)["health"])
+	g.signErasure(t, stuck)
+	g.options.Contracts = slices.DeleteFunc(slices.Clone(g.options.Contracts), func(c *gateway.Contract) bool { return c.ID == "health" })
+	g.reopen(t)
+	_, err = g.Check(t.Context())
+	if err == nil || !strings.Contains(err.Error(), stuck.ID) || strings.Contains(err.Error(), all[0].ID) {
+		t.Errorf("the erasure that cannot be carried out is not named alone: %v", err)
+	}
+	if n := len(g.pids(t)); n != children-1 {
+		t.Errorf("%d of %d children are left", n, children)
 	}
 }
 
