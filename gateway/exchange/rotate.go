@@ -44,6 +44,10 @@ func (x *Exchange) RotateKeys(ctx context.Context, caller gateway.Caller, propos
 		return Rotated{}, err
 	}
 	defer done()
+	// The proposal is used up with the first step: whoever hangs up must not cost two
+	// people their signatures again.
+	ctx, cancel := x.detached(ctx)
+	defer cancel()
 	rot, err := x.Registry.BeginRotation(ctx, caller.Key, proposal)
 	if err != nil {
 		return Rotated{}, err

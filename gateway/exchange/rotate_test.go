@@ -250,12 +250,19 @@ func TestInterruptedRotation(t *testing.T) {
 	before := g.pids(t)
 	_, err := g.NewEpoch(t.Context(), g.who["operator"])
 	ok(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err = g.RotateKeys(ctx, g.who["operator"], g.signed(t, registry.RotateKeys, 0), func(uint64) { cancel() })
+	// A gateway that is told to stop does not wait for the end of it.
+	running, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { g.Run(running); close(done) }()
+	_, err = g.RotateKeys(t.Context(), g.who["operator"], g.signed(t, registry.RotateKeys, 0), func(uint64) { stop(); <-done })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("a cancelled rotation: %v", err)
 	}
-	g.clean(t)
+	report, err := g.Check(t.Context()) // rows that were on their way may have come after the sweep
+	ok(t, err)
+	if !report.Clean() {
+		t.Fatalf("fsck finds %v", report.Findings)
+	}
 	if after := g.pids(t); !equalPIDs(before, after) {
 		t.Fatal("a cancelled rotation changed pids")
 	}
@@ -280,6 +287,22 @@ func TestInterruptedRotation(t *testing.T) {
 	g.clean(t)
 	same(t, g.story(t, "pseudonyms/epoch-2"), "key.create done", "key.rotate intended", "key.rotate cancelled",
 		"key.rotate intended", "key.rotate expired", "key.rotate intended", "key.rotate done")
+}
+
+// Whoever hangs up does not cost two people their signatures again.
+func TestRotationOutlivesItsCaller(t *testing.T) {
+	g, _ := rotatable(t)
+	g.send(t, "police", "k1", files(t)["police"])
+	_, err := g.NewEpoch(t.Context(), g.who["operator"])
+	ok(t, err)
+	ctx, hangUp := context.WithCancel(t.Context())
+	r, err := g.RotateKeys(ctx, g.who["operator"], g.signed(t, registry.RotateKeys, 0), func(uint64) { hangUp() })
+	ok(t, err)
+	if r.To != 2 || !r.Erased {
+		t.Errorf("rotated %+v", r)
+	}
+	same(t, g.story(t, "pseudonyms/epoch-2"), "key.create done", "key.rotate intended", "key.rotate done")
+	g.clean(t)
 }
 
 func equalPIDs(a, b map[[16]byte]int) bool {
