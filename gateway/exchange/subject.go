@@ -41,6 +41,10 @@ func (x *Exchange) RequestErasure(ctx context.Context, caller gateway.Caller, id
 	if code := pipelines.CheckIIN(identifier, gateway.DayOf(x.Now())); code != "" {
 		return gateway.Errorf(gateway.Invalid, "the identifier is none: %s", code)
 	}
+	err = x.Registry.RoomForErasure(ctx, caller.Agency)
+	if err != nil {
+		return err
+	}
 	ring := x.keys.ring()
 	pid, err := x.pidOf(ctx, ring, caller, identifier)
 	if err != nil {

@@ -218,6 +218,33 @@ func TestErasureHoldsUpNoOther(t *testing.T) {
 	}
 }
 
+// An agency has so many open requests and no more, whoever they are about, and the key
+// server is asked for none beyond; one that ends makes room.
+func TestErasuresOfAnAgencyAreBounded(t *testing.T) {
+	g := newExchange(t)
+	var last registry.Proposal
+	for range registry.MaxErasures {
+		last = g.request(t, unheard)
+	}
+	from := g.size(t)
+	for _, id := range []string{unheard, child(t)} {
+		is(t, g.RequestErasure(t.Context(), g.who["police"], []byte(id), registry.ErasureAsked), gateway.Conflict)
+	}
+	_, err := g.registry.ProposeErasure(t.Context(), registry.ErasureRequest{
+		Child: []byte("sealed"), Epoch: 1, By: g.who["police"], Reason: registry.ErasureAsked,
+	})
+	is(t, err, gateway.Conflict)
+	for _, leaf := range g.leaves(t, from) {
+		if strings.HasPrefix(leaf.Object, "erasure/") {
+			t.Errorf("a request that was refused left %s", leaf.Event)
+		}
+	}
+	ok(t, g.RequestErasure(t.Context(), g.who["health"], []byte(unheard), registry.ErasureAsked))
+	_, err = g.RejectProposal(t.Context(), g.who["steward"], last.ID, "not lawful")
+	ok(t, err)
+	ok(t, g.RequestErasure(t.Context(), g.who["police"], []byte(unheard), registry.ErasureAsked))
+}
+
 // A request that was made under a key survives a rotation; the key is not destroyed
 // before it is signed or rejected.
 func TestErasureAcrossRotation(t *testing.T) {

@@ -50,6 +50,9 @@ func erasureKind() kind {
 		propose: ledger.ProposalOpen, approve: ledger.ProposalApprove, reject: ledger.ProposalReject,
 		// It changes nothing that another proposal could change before.
 		inForce: func(context.Context, *change) (string, error) { return "", nil },
+		proposable: func(ctx context.Context, c *change, p *Proposal) error {
+			return roomForErasure(ctx, c, p.By.Agency, millis(c.now))
+		},
 		settled: beginErasure,
 	}
 }
@@ -78,6 +81,32 @@ func (r *Registry) ProposeErasure(ctx context.Context, q ErasureRequest) (Propos
 		Kind: ErasureChange, Object: erasureObject(q.Epoch), Digest: approval.Of(q.Child), Effects: effects, Content: q.Child,
 		By: q.By, Reason: string(q.Reason),
 	})
+}
+
+// MaxErasures is how many requests of an agency may be open at once: each costs a leaf, a
+// proposal that two people read, and with a key server an evaluation.
+const MaxErasures = 100
+
+// RoomForErasure reports Conflict where an agency has as many open requests as it may,
+// before work is done for another; ProposeErasure counts again, in its transaction.
+func (r *Registry) RoomForErasure(ctx context.Context, agency gateway.AgencyID) error {
+	return roomForErasure(ctx, r.read, agency, millis(r.opt.Now()))
+}
+
+// roomForErasure counts what is asked and not signed yet, and what is signed and not
+// carried out. It depends on no child.
+func roomForErasure(ctx context.Context, from querier, agency gateway.AgencyID, now int64) error {
+	open, err := query(ctx, from, func(rows *sql.Rows) (n int, err error) { err = rows.Scan(&n); return n, err }, `SELECT count(*) FROM proposal
+		WHERE kind = ? AND actor IN (SELECT id FROM api_key WHERE agency = ?)
+		AND (state = 'proposed' AND expires > ? OR state = 'active' AND id IN (SELECT proposal FROM erasure WHERE done IS NULL))`,
+		ErasureChange, agency, now)
+	if err != nil {
+		return err
+	}
+	if open[0] >= MaxErasures {
+		return gateway.Errorf(gateway.Conflict, "%d requests of yours wait to be signed or carried out, as many as may; ask again when some of them have ended", open[0])
+	}
+	return nil
 }
 
 // beginErasure is the moment from which on the child is to be erased: what was accepted
@@ -257,14 +286,11 @@ func (c *change) nothingGoes(ctx context.Context) error {
 
 // noneUnder refuses to destroy a key that the child of an open request is sealed with.
 func (c *change) noneUnder(ctx context.Context, epoch int) error {
-	open, err := queryProposals(ctx, c, `kind = ? AND object = ? AND (state = 'proposed' AND expires > ?
-		OR id IN (SELECT proposal FROM erasure WHERE done IS NULL))`, ErasureChange, erasureObject(epoch), millis(c.now))
-	if err != nil || len(open) == 0 {
+	ids, err := query(ctx, c, func(rows *sql.Rows) (id string, err error) { err = rows.Scan(&id); return id, err }, `SELECT id FROM proposal
+		WHERE kind = ? AND object = ? AND (state = 'proposed' AND expires > ? OR id IN (SELECT proposal FROM erasure WHERE done IS NULL))
+		ORDER BY created, id LIMIT 10`, ErasureChange, erasureObject(epoch), millis(c.now))
+	if err != nil || len(ids) == 0 {
 		return err
-	}
-	ids := make([]string, len(open))
-	for i, p := range open {
-		ids[i] = p.ID
 	}
 	return gateway.Errorf(gateway.Conflict, "%s needs the key of epoch %d; sign or reject it first",
 		fmt.Sprintf("the erasure %s", strings.Join(ids, ", ")), epoch)

@@ -127,7 +127,7 @@ func activatePolicy(ctx context.Context, c *change, p *Proposal) error {
 	return c.overtake(ctx, `kind = ? AND id <> ?`, PolicyChange, p.ID)
 }
 
-func proposableSigners(c *change, p *Proposal) error {
+func proposableSigners(_ context.Context, c *change, p *Proposal) error {
 	signers, err := approval.ParseSigners(p.Content)
 	if err != nil {
 		return err

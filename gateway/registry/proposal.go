@@ -39,7 +39,7 @@ type kind struct {
 	// inForce returns what a proposal changes, as its Base names it.
 	inForce func(ctx context.Context, c *change) (string, error)
 	// proposable refuses what must not even be proposed; may be nil.
-	proposable func(c *change, p *Proposal) error
+	proposable func(ctx context.Context, c *change, p *Proposal) error
 	// settled does what was approved; nil where that takes longer than a transaction.
 	settled func(ctx context.Context, c *change, p *Proposal) error
 }
@@ -197,7 +197,7 @@ func (c *change) mayPropose(ctx context.Context, k kind, p *Proposal) error {
 		return gateway.Errorf(gateway.Conflict, "what it would change is not in force any more; look at what is, and propose again")
 	}
 	if k.proposable != nil {
-		if err := k.proposable(c, p); err != nil {
+		if err := k.proposable(ctx, c, p); err != nil {
 			return err
 		}
 	}
