@@ -338,6 +338,33 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+// An upload whose outcome cannot be written is what it was, also after a restart: its
+// bytes are there, and open.
+func TestSettleFails(t *testing.T) {
+	b := newBox(t, Limits{})
+	u := b.create(t, 3)
+	if _, err := b.Append(t.Context(), "a", u.ID, piece(0, []byte("abc"))); err != nil {
+		t.Fatal(err)
+	}
+	seal := b.Seal
+	b.Seal = func([]byte, []byte) ([]byte, error) { return nil, errors.New("no") }
+	if err := b.Settle(t.Context(), "a", u.ID, []byte("done")); err == nil {
+		t.Fatal("settled without a head")
+	}
+	b.Seal = seal
+	if got, err := b.read(u.ID); err != nil || string(got) != "abc" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	// A head that is saved again is under the key of the bytes.
+	if err := b.items[u.ID].update(b.items[u.ID].state); err != nil {
+		t.Fatal(err)
+	}
+	b.reopen(t)
+	if got, err := b.read(u.ID); err != nil || string(got) != "abc" {
+		t.Errorf("after a restart: read %q, %v", got, err)
+	}
+}
+
 // TestRoom holds owners, all together and the disk to their limits, by what is
 // declared.
 func TestRoom(t *testing.T) {

@@ -132,7 +132,9 @@ func (i *item) create() error {
 // save makes a state durable and then that of the item. What it counts of the body
 // must be durable before.
 func (i *item) save(h head) error {
-	h.Key = i.key()
+	if h.Key == nil {
+		h.Key = i.key()
+	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("encoding a head: %w", err)

@@ -115,11 +115,14 @@ func (b *Inbox) Settle(ctx context.Context, owner, id string, outcome []byte) er
 	}
 	defer release()
 	key := randomKey() // the head needs one; this opens nothing
-	i.key = func() []byte { return key }
 	settled := i.state
-	settled.Outcome, settled.Touched, settled.Size = outcome, b.Now(), 0
+	settled.Outcome, settled.Touched, settled.Size, settled.Key = outcome, b.Now(), 0, key
 	err = i.update(settled)
-	return errors.Join(err, absent(os.Remove(i.path(bodySuffix))), b.forget(owner))
+	if err != nil { // the upload is what it was: the outcome is on no disk, and the bytes may be needed
+		return err
+	}
+	i.key = func() []byte { return key }
+	return errors.Join(absent(os.Remove(i.path(bodySuffix))), b.forget(owner))
 }
 
 // forget erases the oldest outcomes of an owner beyond those that are kept: whoever begins
