@@ -94,5 +94,18 @@ func (c *counts) write() error {
 	if err == nil {
 		err = os.Rename(half, c.file(c.day))
 	}
+	if err == nil {
+		err = syncDir(c.dir)
+	}
 	return err
+}
+
+// syncDir makes the names of a directory durable: a rename alone may be forgotten with
+// the power, and the quota with it.
+func syncDir(dir string) error {
+	d, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
