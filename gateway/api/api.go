@@ -114,7 +114,7 @@ func (s *server) routes(r chi.Router) {
 
 	s.uploadRoutes(r)
 
-	r.Get("/batches", s.handle(s.batches))
+	r.Get("/batches", s.handle(s.may(gateway.ActReadBatch, s.batches)))
 	r.Get("/batches/{batch}", s.handle(s.batch))
 	r.Get("/batches/{batch}/receipt", s.handle(s.receipt))
 	r.Get("/coverage", s.handle(s.coverage))

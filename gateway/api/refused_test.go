@@ -218,6 +218,7 @@ func TestRoleComesFirst(t *testing.T) {
 		posting("operator", "/v1/releases/demo-1/cubes/pathways/table", "["), posting("police", "/v1/releases/demo-1/cubes/pathways/table", "["),
 		posting("steward", "/v1/access/agencies", "["), posting("officer", "/v1/access/keys", "["),
 		getting("steward", "/v1/audit/leaves?from=x"),
+		getting("researcher", "/v1/batches?limit=x"), getting("researcher", "/v1/batches?%zz"),
 		{method: "DELETE", path: "/v1/releases/demo-1?%zz", who: "researcher"},
 	} {
 		if r := s.do(t, c); r.status != http.StatusNotFound {
