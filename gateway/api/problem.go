@@ -69,7 +69,7 @@ func plainForm(err error, kind gateway.Kind, e *gateway.Error) form {
 // group of settings, of gateway.yaml. The status is that of the error's kind.
 var limits = []string{
 	"body-bytes", "inside-bytes", "ratio", "held-bytes", "rows", "columns", "row-bytes",
-	"uploads", "uploads-of-agency", "bytes-at-once", "disk", "inbox", "pieces",
+	"uploads", "uploads-of-agency", "bytes-at-once", "disk", "inbox", "pieces", "rotation",
 }
 
 // Failures that HTTP has a status of its own for, and the domain no kind.
