@@ -201,12 +201,24 @@ func (s *sending) find(ctx context.Context) error {
 	}
 	err = s.heard(header)
 	if err == nil && !begun {
-		s.path = header.Get("Location")
+		s.path, err = uploadPath(header.Get("Location"))
+	}
+	if err == nil && !begun {
 		if s.held > 0 && s.held < s.size {
 			s.note(fmt.Sprintf("the gateway holds %d%% of it already", percent(s.held, s.size)))
 		}
 	}
 	return err
+}
+
+// uploadPath is where an upload lies, as the gateway says. It is joined to the gateway's
+// address and the key goes there: "@host", "..", a query lead to somebody else.
+func uploadPath(location string) (string, error) {
+	id, ours := strings.CutPrefix(location, "/v1/uploads/")
+	if !ours || id == "" || strings.Trim(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_") != "" {
+		return "", errors.New("the gateway's answer is not one of a resumable upload")
+	}
+	return location, nil
 }
 
 // heard takes the offset that the gateway says.
