@@ -75,6 +75,7 @@ type Exchange struct {
 	clock     *clock                                 // owned by Run; nil where the time of day cannot be checked
 	inForce   atomic.Pointer[policies.Set]           // loaded by load only
 	signed    atomic.Pointer[registry.PolicyInForce] // what was signed of it
+	loading   sync.Mutex                             // held from the reading of what is in force until it is stored
 	judging   sync.Mutex                             // held while a proposal is compiled, tested and compared
 	keys      keys
 	contracts map[gateway.ContractID]*gateway.Contract

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -17,3 +18,12 @@ func (x *Exchange) Held() []gateway.ReleaseID {
 
 // Order is how batches replace one another, for a build.
 func Order(batches []gateway.Batch) []warehouse.Ordered { return order(batches) }
+
+// Load is load.
+func (x *Exchange) Load(ctx context.Context) error { return x.load(ctx) }
+
+// HoldLoads makes loads of policies wait.
+func (x *Exchange) HoldLoads() (release func()) {
+	x.loading.Lock()
+	return x.loading.Unlock
+}

@@ -18,6 +18,8 @@ import (
 // against the revision that was signed, and that they can be obeyed. Whatever fails,
 // those that were in force stay so (trust.md 5.5).
 func (x *Exchange) load(ctx context.Context) error {
+	x.loading.Lock() // or of two at once the one that read first might store last
+	defer x.loading.Unlock()
 	in, err := x.Registry.PolicyInForce(ctx)
 	if err != nil {
 		return err

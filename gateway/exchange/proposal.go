@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -291,7 +292,7 @@ func (x *Exchange) Proposals(ctx context.Context, caller gateway.Caller) ([]Prop
 		return nil, err
 	}
 	list := []Proposal{}
-	for _, kind := range []registry.ProposalKind{registry.PolicyChange, registry.SignersChange, registry.ErasureChange} {
+	for _, kind := range []registry.ProposalKind{registry.PolicyChange, registry.SignersChange, registry.KeyChange, registry.ErasureChange} {
 		some, err := x.Registry.Proposals(ctx, kind)
 		if err != nil {
 			return nil, err
@@ -376,7 +377,13 @@ func (x *Exchange) ApproveProposal(ctx context.Context, caller gateway.Caller, r
 	if err != nil {
 		return Proposal{}, err
 	}
-	return shownProposal(&p, true), x.keepUp(ctx)
+	// It has taken effect, whatever follows: who hears of an error signs again, or proposes
+	// again. Run loads what could not be loaded now, and says so until it can.
+	err = x.keepUp(ctx)
+	if err != nil {
+		x.Log.LogAttrs(ctx, slog.LevelError, "policies in force not loaded", attrError(err))
+	}
+	return shownProposal(&p, true), nil
 }
 
 // RejectProposal ends a proposal, signed or not.
