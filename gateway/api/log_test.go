@@ -118,6 +118,11 @@ func TestUnwitnessed(t *testing.T) {
 	if got := must(s.registry.Pending(t.Context()))(t); len(got) > 0 {
 		t.Errorf("something was begun: %v", got)
 	}
+	// A checkpoint that nobody cosigned is shown to officers, and to nobody else.
+	if r := s.want(t, http.StatusServiceUnavailable, getting("", "/log/checkpoint")); r.slug(t) != "audit-evidence-missing" {
+		t.Errorf("the public checkpoint is %s", r.slug(t))
+	}
+	s.want(t, http.StatusOK, getting("officer", "/v1/audit/checkpoint"))
 }
 
 // TestEvidenceOfAnswers verifies an answer by what came with it, in both forms; the

@@ -19,13 +19,17 @@ func (x *Exchange) evidenced() error {
 }
 
 // LogCheckpoint returns the checkpoint that anybody may see: the newest that enough
-// witnesses signed, or where none is configured the newest.
+// witnesses signed, or where none is configured the newest. Where witnesses are
+// configured and have not signed yet there is none: whoever trusts on first use what
+// nobody cosigned could be shown another log than everybody else (trust.md 4.3). Officers
+// have the newest from the audit's own address.
 func (x *Exchange) LogCheckpoint(ctx context.Context) (string, error) {
 	if x.Witnessed != nil {
 		w, err := x.Registry.Witnessed(ctx)
-		if err != nil || w.Checkpoint != "" {
-			return w.Checkpoint, err
+		if err == nil && w.Checkpoint == "" {
+			err = gateway.Errorf(gateway.Unwitnessed, "no witness has signed the ledger yet; come back in some minutes")
 		}
+		return w.Checkpoint, err
 	}
 	return x.Registry.Checkpoint(ctx)
 }
