@@ -22,6 +22,10 @@ address are seen and kept by others. The gateway makes the pseudonym in memory, 
 and forgets the identifier. You are told that the request is accepted, in the same words
 and after the same work whether anybody ever sent a record of the child or not.
 
+Only records with the identifier are erased. Where the policy links children without one by
+a key of names (fallback_key), a record that came without the identifier is another child
+to the gateway, and stays: ask the agency that sent it to withdraw or correct its batch.
+
 Then two people sign, an officer and one in another role, who learn which agency asks and
 why, and not for whom:
 
