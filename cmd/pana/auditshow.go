@@ -175,9 +175,10 @@ func (c *cli) printLines(leaves []json.RawMessage) error {
 	return nil
 }
 
-// logSize is the size of the log by its public checkpoint; it is not verified.
+// logSize is the size of the log by its newest checkpoint, which those who may read leaves
+// see before a witness signs it; it is not verified.
 func (c *client) logSize(ctx context.Context) (uint64, error) {
-	text, err := c.fetch(ctx, "/log/checkpoint")
+	text, err := c.fetch(ctx, "/v1/audit/checkpoint")
 	if err != nil {
 		return 0, err
 	}
