@@ -29,11 +29,12 @@ func (c *cli) keysRecoverCommand() *cobra.Command {
 		Use: "recover --copy FILE --identity FILE", Short: "Open the copy for recovery, and seal the keyring for new custodians",
 		Long: `When an identity that opens the keyring is lost: open the copy for recovery with the
 offline identity, and seal the keyring anew, for a new operator's identity and, with
---officer, a new officer's. The gateway must not be running. Two people sign it here too:
+--officer, a new officer's: give it both times, it is part of what is signed. The gateway
+must not be running. Two people sign it here too:
 
-  pana keys recover --copy keyring.recovery.age --identity offline.txt --reason WHY
+  pana keys recover --copy keyring.recovery.age --identity offline.txt --officer age1… --reason WHY
   ssh-keygen -Y sign -f KEY -n pana-keys STATEMENT        each of the two, in different roles
-  pana keys recover --copy … --identity … --proposal ID --signature A.sig --signature B.sig
+  pana keys recover --copy … --identity … --officer age1… --proposal ID --signature A.sig --signature B.sig
 
 The old keyring and identity are kept beside the new, with .old at their names' ends. A
 copy that does not hold the key in force is refused: it is older than the last rotation.`,
@@ -52,6 +53,9 @@ copy that does not hold the key in force is refused: it is older than the last r
 }
 
 func (r *recovery) run(ctx context.Context, c *cli) error {
+	if _, err := age.ParseX25519Recipient(r.officer); r.officer != "" && err != nil { // before anything is moved
+		return usageError{errors.New("--officer is an age recipient: age1…")}
+	}
 	p := pathsOf(r.data)
 	if !exists(p.registry) {
 		return gateway.Errorf(gateway.Invalid, "there is no %s", p.registry)
@@ -85,7 +89,7 @@ func (r *recovery) run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	err = reg.AuthoriseRecovery(ctx, "owner", r.proposal)
+	err = reg.AuthoriseRecovery(ctx, "owner", r.proposal, r.officer)
 	if err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func owner(role gateway.Role) gateway.Caller {
 }
 
 func (r *recovery) propose(ctx context.Context, c *cli, reg *registry.Registry, epoch int) error {
-	made, err := reg.ProposeKeys(ctx, owner(gateway.RoleOperator), registry.RecoverKeys, epoch, r.reason)
+	made, err := reg.ProposeRecovery(ctx, owner(gateway.RoleOperator), epoch, r.officer, r.reason)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,8 @@ type keyContent struct {
 	Action KeyAction `json:"action"`
 	Epoch  int       `json:"epoch"`
 	KCV    string    `json:"check_value"`
+	// Officer is for whom a recovery seals the keyring beside the operator; "" for nobody.
+	Officer string `json:"officer,omitempty"`
 }
 
 // object names it: "rotate-epoch-2".
@@ -58,11 +60,22 @@ func keysInForce(ctx context.Context, from querier) (string, error) {
 
 // ProposeKeys stores a proposal about the key of an epoch, for two people to sign.
 func (r *Registry) ProposeKeys(ctx context.Context, by gateway.Caller, action KeyAction, epoch int, reason string) (Proposal, error) {
+	return r.proposeKeys(ctx, by, keyContent{Action: action, Epoch: epoch}, reason)
+}
+
+// ProposeRecovery stores a proposal of a recovery that seals the keyring for a new
+// operator's identity and the officer's age recipient; "" is the operator's alone. Who
+// will hold the keys is part of what is signed.
+func (r *Registry) ProposeRecovery(ctx context.Context, by gateway.Caller, epoch int, officer, reason string) (Proposal, error) {
+	return r.proposeKeys(ctx, by, keyContent{Action: RecoverKeys, Epoch: epoch, Officer: officer}, reason)
+}
+
+func (r *Registry) proposeKeys(ctx context.Context, by gateway.Caller, content keyContent, reason string) (Proposal, error) {
+	action, epoch := content.Action, content.Epoch
 	all, err := r.KeyEpochs(ctx)
 	if err != nil {
 		return Proposal{}, err
 	}
-	content := keyContent{Action: action, Epoch: epoch}
 	state := KeyState("")
 	for _, e := range all {
 		if e.Epoch == epoch {
@@ -86,7 +99,7 @@ func (r *Registry) ProposeKeys(ctx context.Context, by gateway.Caller, action Ke
 		return Proposal{}, err
 	}
 	effects, err := json.Marshal(map[string]any{"changes": []map[string]string{{
-		"what": "key of epoch " + fmt.Sprint(epoch) + ", check value " + content.KCV, "before": string(state), "after": keyOutcomes[action],
+		"what": "key of epoch " + fmt.Sprint(epoch) + ", check value " + content.KCV, "before": string(state), "after": content.outcome(),
 	}}})
 	if err != nil {
 		return Proposal{}, internal("encoding a proposal", err)
@@ -95,6 +108,16 @@ func (r *Registry) ProposeKeys(ctx context.Context, by gateway.Caller, action Ke
 		Kind: KeyChange, Object: content.object(), Digest: approval.Of(text), Base: base,
 		Effects: effects, Content: text, By: by, Reason: reason, Life: keyProposalLife,
 	})
+}
+
+func (k keyContent) outcome() string {
+	switch {
+	case k.Action != RecoverKeys:
+		return keyOutcomes[k.Action]
+	case k.Officer == "":
+		return keyOutcomes[k.Action] + ": the operator alone"
+	}
+	return keyOutcomes[k.Action] + ": the operator and " + k.Officer
 }
 
 var keyOutcomes = map[KeyAction]string{
@@ -129,8 +152,8 @@ func (c *change) authorise(ctx context.Context, action KeyAction, epoch int, pro
 }
 
 // AuthoriseRecovery takes the approved proposal of a recovery, and logs that it is
-// carried out.
-func (r *Registry) AuthoriseRecovery(ctx context.Context, actor string, proposal string) error {
+// carried out. It reports Conflict where other custodians were signed than the officer.
+func (r *Registry) AuthoriseRecovery(ctx context.Context, actor, proposal, officer string) error {
 	return r.change(ctx, func(ctx context.Context, c *change) error {
 		now, err := active(ctx, c)
 		if err != nil {
@@ -139,6 +162,28 @@ func (r *Registry) AuthoriseRecovery(ctx context.Context, actor string, proposal
 		if err := c.authorise(ctx, RecoverKeys, now.Epoch, proposal); err != nil {
 			return err
 		}
+		if err := c.sameCustodians(ctx, keyContent{RecoverKeys, now.Epoch, now.KCV, officer}, proposal); err != nil {
+			return err
+		}
 		return c.logKey(ctx, ledger.KeyUse, actor, now.Epoch, ledger.Done, map[string]any{"recovery": true, "proposal": proposal, "kcv": now.KCV})
 	})
+}
+
+// sameCustodians holds a recovery against the digest that was signed.
+func (c *change) sameCustodians(ctx context.Context, want keyContent, proposal string) error {
+	if proposal == "" {
+		return nil
+	}
+	p, err := oneProposal(ctx, c, proposal)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(want)
+	if err != nil {
+		return internal("encoding a proposal", err)
+	}
+	if approval.Of(text) != p.Digest {
+		return gateway.Errorf(gateway.Conflict, "proposal %s is to seal the keyring for other custodians; give the --officer that was signed", proposal)
+	}
+	return nil
 }

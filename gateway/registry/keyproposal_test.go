@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pana-exchange/pana/gateway"
@@ -88,4 +89,29 @@ func TestTwoPeopleChangeKeys(t *testing.T) {
 	if _, err := c.Verify(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A recovery seals the keyring for those who were signed, and for nobody else.
+func TestRecoveryNamesItsCustodians(t *testing.T) {
+	c := newCouncil(t)
+	ctx, operator := t.Context(), caller("operator/oraz")
+	if err := c.Seal(ctx, 1, "kcv-1"); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.ProposeRecovery(ctx, operator, 1, "age1officer", "because")
+	if err != nil || !strings.Contains(string(p.Effects), "age1officer") {
+		t.Fatalf("signers read %s, %v", p.Effects, err)
+	}
+	for _, who := range []string{"officer/bolat", "operator/oraz"} {
+		if err := c.approveKeys(p, who); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, other := range []string{"", "age1somebody"} {
+		wantKind(t, c.AuthoriseRecovery(ctx, "owner", p.ID, other), gateway.Conflict)
+	}
+	if err := c.AuthoriseRecovery(ctx, "owner", p.ID, "age1officer"); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, c.AuthoriseRecovery(ctx, "owner", p.ID, "age1officer"), gateway.Conflict)
 }
