@@ -51,7 +51,7 @@ func (k *campaign) diskRounds() int {
 	case testing.Short():
 		return 8
 	}
-	return 48
+	return 24
 }
 
 // newDiskCampaign is a gateway whose engine has a disk of its own.

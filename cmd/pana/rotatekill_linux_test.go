@@ -28,7 +28,7 @@ import (
 
 // rotationKills is how often TestRotationKilled kills:
 // go test ./cmd/pana -run RotationKilled -rotation-kills 200 -timeout 2h is the long form.
-var rotationKills = flag.Int("rotation-kills", 0, "kills of TestRotationKilled; 0 is 20, or 3 in short runs")
+var rotationKills = flag.Int("rotation-kills", 0, "kills of TestRotationKilled; 0 is 8, or 3 in short runs")
 
 // Whenever a gateway is killed while it rotates keys, all pids are under the old key
 // afterwards, or all are under the new one: each is what that key makes of the same
@@ -40,7 +40,7 @@ func TestRotationKilled(t *testing.T) {
 	case n == 0 && testing.Short():
 		n = 3
 	case n == 0:
-		n = 20
+		n = 8
 	}
 	r := newRotations(t)
 	whole := r.measure()
