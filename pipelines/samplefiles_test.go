@@ -29,6 +29,7 @@ type mending struct {
 // The mendings are the dates, whole numbers that were written with parts, and, where a
 // file has no day of an event, one.
 var mendings = map[string][]mending{
+	"episodes":   nil,
 	"exclusions": append(monthNames(), mending{regexp.MustCompile(`,10\.0,`), ",10,"}),
 	"leavers":    monthNames(),
 	"persons": {
@@ -60,25 +61,33 @@ func TestSampleFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name+".report.json", sampleReport(t, contracts[i], content))
+		goldenReport(t, name+".report.json", sampleReport(t, contracts[i], content))
+		if mends == nil {
+			continue
+		}
 		for _, m := range mends {
 			content = m.from.ReplaceAll(content, []byte(m.to))
 		}
-		golden(t, name+".mended.report.json", sampleReport(t, contracts[i], content))
+		golden(t, name+".mended.csv", content)
+		goldenReport(t, name+".mended.report.json", sampleReport(t, contracts[i], content))
 	}
 }
 
-func golden(t *testing.T, name string, r *gateway.Report) {
+func goldenReport(t *testing.T, name string, r *gateway.Report) {
 	t.Helper()
 	r.ReadAs = nil
-	got, err := json.MarshalIndent(r.WithoutDetails(), "", "  ")
+	text, err := json.MarshalIndent(r.WithoutDetails(), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = append(got, '\n')
+	golden(t, name, append(text, '\n'))
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
 	path := "testdata/samples/" + name
 	if *update {
-		if err = os.WriteFile(path, got, 0o600); err != nil {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -24,7 +24,7 @@ func TestSampleUnderAMapping(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("testdata/samples/mapping.yaml")
+	text, err := os.ReadFile("testdata/samples/mapping-episodes.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,7 @@ type parts struct {
 	exchange *exchange.Options
 	api      *api.Options
 	inbox    *inbox.Options
+	policies **policies.Set // that are in force; else those that ship
 }
 
 // logged is what a gateway logged.
@@ -118,7 +119,6 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 		Seal: receipts.Seal, Unseal: receipts.Open,
 	}))(t)
 	t.Cleanup(func() { _ = s.registry.Close() })
-	s.found(t, ring.Origin())
 	e := enginetest.Start(t)
 	s.house = must(warehouse.Open(t.Context(), warehouse.Options{
 		Addresses: []string{e.Addr()}, Name: enginetest.Name(t),
@@ -133,9 +133,11 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 	ao := api.Options{Describe: func(code gateway.ProblemCode, _ string) string { return "message of " + string(code) }, Log: log, Now: now, TableSchema: configs.TableSchema, Template: configs.Template}
 	held := ring.Envelope(rand.Reader, "inbox")
 	io := inbox.Options{Dir: filepath.Join(t.TempDir(), "inbox"), Seal: held.Seal, Open: held.Open, Now: now}
+	set := must(embedded())(t)
 	for _, c := range change {
-		c(parts{&eo, &ao, &io})
+		c(parts{&eo, &ao, &io, &set})
 	}
+	s.found(t, ring.Origin(), set)
 	eo.Inbox = must(inbox.New(io))(t)
 	s.inbox = io.Dir
 	ao.Exchange = must(exchange.New(t.Context(), eo))(t)
@@ -145,10 +147,9 @@ func newStack(t *testing.T, change ...func(parts)) *stack {
 	return s
 }
 
-// found puts the policies that ship in force, signed by two.
-func (s *stack) found(t *testing.T, origin string) {
+// found puts policies in force, signed by two.
+func (s *stack) found(t *testing.T, origin string, set *policies.Set) {
 	t.Helper()
-	set := must(embedded())(t)
 	s.people = approvaltest.New(t, "officer/officer", "officer/officer2", "steward/steward", "operator/operator")
 	f := registry.Founding{Signers: s.people.Signers, Revision: set.Revision(), Content: must(set.Bundle())(t), Effects: []byte("{}")}
 	statement := must(f.Statement(origin))(t)
