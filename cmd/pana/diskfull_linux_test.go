@@ -16,7 +16,7 @@ import (
 
 // diskRounds is how often TestDiskFull fills the disk: go test ./cmd/pana -run
 // TestDiskFull -diskrounds 400 -timeout 2h is the long form.
-var diskRounds = flag.Int("diskrounds", 0, "rounds of TestDiskFull; 0 is 48, or 8 in short runs")
+var diskRounds = flag.Int("diskrounds", 0, "rounds of TestDiskFull; 0 is 24, or 8 in short runs")
 
 // TestDiskFull fills the engine's disk, a real one, when the engine begins a part of a
 // batch or of a merge: all but a few pages are taken away, so that each round ends in
