@@ -39,8 +39,10 @@ func TestBrokenPathsAndIndicatorsAreRefused(t *testing.T) {
 		{shared, "told: [health, social]", "told: [health, social, health]", `there is no contract "health", or it is given twice`},
 		{shared, "          days: 14\n          told: [police, health, education, justice, helpline, social]", "          days: 14\n          told: [police, health]", "path slip_social looks at records of"},
 		{shared, closed, "        - id: closed\n          start: []\n", "a start or a step needs a happening"},
-		{shared, "            - {sector: health}\n          days: 30\n          told: [health, social]", "            - {sector: education}\n          days: 30\n          told: [social, education]",
-			"paths health_door and education_door are of one cohort, told at one time"},
+		{
+			shared, "            - {sector: health}\n          days: 30\n          told: [health, social]", "            - {sector: education}\n          days: 30\n          told: [social, education]",
+			"paths health_door and education_door are of one cohort, told at one time",
+		},
 
 		// steps
 		{shared, "{id: reached, any", "{id: Reached, any", `step id "Reached" does not match`},

@@ -28,6 +28,7 @@ type census struct {
 	release  gateway.Release
 	raw      *disclosure.Raw // counted once more, by the test
 	rules    gateway.ReleaseRules
+	files    map[gateway.ContractID][]byte
 }
 
 // take uploads a country, builds its release and counts the same snapshot again.
@@ -40,11 +41,10 @@ func take(t *testing.T, seed uint64, children int, silent ...exchange.Agency) *c
 	}
 	c := &census{gate: g}
 	var err error
-	var files map[gateway.ContractID][]byte
-	c.country, files, err = country(synth.Options{Children: children, Seed: seed})
+	c.country, c.files, err = country(synth.Options{Children: children, Seed: seed})
 	ok(t, err)
-	for _, contract := range slices.Sorted(maps.Keys(files)) {
-		g.send(t, contract, "census", files[contract])
+	for _, contract := range slices.Sorted(maps.Keys(c.files)) {
+		g.send(t, contract, "census", c.files[contract])
 	}
 	c.release, err = g.BuildRelease(t.Context(), g.who["steward"], exchange.Build{Definition: "demo"})
 	ok(t, err)
@@ -158,6 +158,11 @@ func (c *census) checkCounts(t *testing.T) map[string]disclosure.Count {
 	if len(counted) != len(c.truth.Cells) || int(counted[""].Children) != c.truth.Children || c.truth.Children < 1000 || records == 0 {
 		t.Fatalf("%d cells counted, %d in truth; %d children, %d in truth", len(counted), len(c.truth.Cells), counted[""].Children, c.truth.Children)
 	}
+	before := map[string]int{}
+	for label, n := range counted {
+		before[label] = int(n.Children)
+	}
+	compareWords(t, listen(t, c.files, c.coverage), before)
 	return counted
 }
 
