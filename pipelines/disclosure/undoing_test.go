@@ -163,10 +163,13 @@ func TestUndoing02ExactRate(t *testing.T) {
 
 // answered are the fields of an answer: what was asked, what the release declares,
 // digests, statuses, values that are perturbed, and estimates that are functions of
-// those (TestStatisticsAreOfPublishedBytesOnly).
+// those (TestStatisticsAreOfPublishedBytesOnly). Table.Linkable is a band of ten per cent
+// of the records of a sector in the whole release, of agencies of 200 children and more:
+// the same for every question, so that no two answers of it can be subtracted, and so
+// wide that it tells no count of a cell (gateway.LinkageBands).
 var answered = strings.Fields(`Cell.Nodes Cell.Status Cell.Value Cell.Estimate Cell.SD
 	Table.Release Table.Cube Table.Label Table.Measure Table.Dimensions Table.Filter Table.Cells
-	Table.Variance Table.Base Table.Bottom Table.Digest Table.PTables Table.Policy Table.Decision Table.Notes`)
+	Table.Variance Table.Base Table.Bottom Table.Digest Table.PTables Table.Policy Table.Decision Table.Notes Table.Linkable`)
 
 // Line 3: noisy cells added up and given out as exact, or under the variance of one
 // cell. Of twelve codes the sum has twelve variances, and 95 % intervals by the
