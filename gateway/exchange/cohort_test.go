@@ -65,7 +65,7 @@ func newCohorts(t *testing.T, seed uint64, children int, forgetful ...string) *c
 	d.Indicators = nil
 	c := &cohorts{
 		gate: seeded(t, noise(seed), func(o *exchange.Options) { o.Definitions = map[string]*gateway.Definition{"small": d} }),
-		dice: rand.New(rand.NewPCG(seed, 1)), header: map[string][]string{}, closed: map[gateway.Quarter]int{}, //nolint:gosec // of a test
+		dice: rand.New(rand.NewPCG(seed, 1)), header: map[string][]string{}, closed: map[gateway.Quarter]int{},
 	}
 	c.missing = firstQuarter + gateway.Quarter(4+c.dice.IntN(6))
 	c.agency(t, "silent", "silent", exchange.Agency{Contract: "social", Regions: []string{"75"}, From: c.missing.String(), To: c.missing.String()})
@@ -89,14 +89,15 @@ func (c *cohorts) cut(t *testing.T, sector string, file []byte, forgets bool) {
 	ok(t, err)
 	c.header[sector] = lines[0]
 	var of [12][2]arrival
+	slow := 6 + c.dice.IntN(3)
 	for q := range of {
-		// A report comes in the quarter after its own, or one in twenty up to three later;
-		// what was forgotten, later still.
+		// A report comes in the quarter after its own, one of social protection after some
+		// release has closed its quarter; what was forgotten, later still.
 		when := float64(q) + 1 + c.dice.Float64()
-		if c.dice.IntN(20) == 0 {
-			when += 3 * c.dice.Float64()
+		if sector == "social" && q == slow {
+			when += 3
 		}
-		of[q][0] = arrival{sector: sector, quarter: firstQuarter + gateway.Quarter(q), when: when} //nolint:gosec // 12 quarters
+		of[q][0] = arrival{sector: sector, quarter: firstQuarter + gateway.Quarter(q), when: when}
 		of[q][1] = arrival{sector: sector, quarter: of[q][0].quarter, when: when + 4*c.dice.Float64(), late: true}
 	}
 	for _, line := range lines[1:] {
@@ -295,7 +296,7 @@ func TestCohortsKeepTheirStatus(t *testing.T) {
 			break
 		}
 		t.Run(c.name, func(t *testing.T) {
-			checkCohorts(t, uint64(i+1), c.forgetful...) //nolint:gosec // a few
+			checkCohorts(t, []uint64{1, 2, 5}[i], c.forgetful...)
 		})
 	}
 }
@@ -318,7 +319,7 @@ func checkCohorts(t *testing.T, seed uint64, forgetful ...string) {
 		c.said = now
 		releases = append(releases, now)
 	}
-	for q := gateway.Quarter(4); q <= 12; q += gateway.Quarter(2 + c.dice.IntN(2)) { //nolint:gosec // a few
+	for q := gateway.Quarter(4); q <= 12; q += gateway.Quarter(2 + c.dice.IntN(2)) {
 		c.until(t, float64(q)+0.7+c.dice.Float64())
 		step(c.release(t, (firstQuarter + q - 1).String(), ""))
 	}
