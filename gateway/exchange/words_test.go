@@ -272,8 +272,7 @@ func (l *listener) cascade(records []toldRecord, region string, count func(strin
 // handOver is I4: the child's first referral to a sector, which has no record of it
 // within 14 days by the number on the slip; without one, none of the child 3 days before
 // or after. Two things are so that the words do not say: with the number too, the child's
-// record counts from 3 days before, because social protection dates what it received
-// before the sender does; and of somebody else's record that bears the number it arrived,
+// record counts from 3 days before, as it does without one; and of somebody else's record that bears the number it arrived,
 // on any day, because days of two children are not comparable once they are stored.
 func (l *listener) handOver(records []toldRecord, region, to string, count func(string)) {
 	sent := map[gateway.Day][]toldRecord{}
