@@ -274,6 +274,9 @@ func TestMemoryIsConstant(t *testing.T) {
 }
 
 func TestNoAllocationPerRow(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector allocates")
+	}
 	data := newGenerator().file(16_000)
 	o := testOptions(t)
 	block := gateway.NewBlock(o.Contract.Layout())

@@ -48,15 +48,25 @@ func TestRotationKilled(t *testing.T) {
 	if err := r.verify(); err != nil {
 		t.Fatal(err)
 	}
+	flip := whole / 4 // when the new key comes in force, as far as the kills have told
 	for i := range n {
-		// Over the whole of a rotation, and a little beyond it: the erasure after the flip.
-		delay := time.Duration(float64(whole) * 1.2 * (float64(i) + mathrand.Float64()) / float64(n))
+		delay := time.Duration(float64(flip) * (0.5 + mathrand.Float64()))
+		anywhere := i%3 == 2 // in the erasure after the flip too, which takes most of the time, and a little beyond
+		if anywhere {
+			delay = time.Duration(float64(whole) * 1.2 * mathrand.Float64())
+		}
 		epoch := r.kill(delay)
 		switch epoch {
 		case r.epoch:
 			outcomes["old key"]++
+			if !anywhere {
+				flip *= 2
+			}
 		case r.epoch + 1:
 			outcomes["new key"]++
+			if !anywhere {
+				flip /= 2
+			}
 		default:
 			t.Fatalf("after a kill at %v epoch %d is in force, %d was before", delay, epoch, r.epoch)
 		}
